@@ -1,0 +1,87 @@
+# make           build/<mode>/bin/{sendqd,sendq,sendmail,sendqctl}
+# make check     everything that takes under a minute: build, unit tests, lint
+# make unit      unit tests; T=src/base/buf_test.c runs one
+# make lint      clang-format, tools/tidy, cppcheck, mandoc
+# MODE=          plain (default), asan, clang
+# DIRS=          limits the library to some of the layers
+MODE ?= plain
+BUILD ?= build/$(MODE)
+DIRS ?= base os conf mail smtp store store/ram store/spool sched trigger role net cmd
+PKGS = libevent libevent_pthreads libunbound sqlite3 libconfig libseccomp \
+       jansson libssl libcrypto
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
+PKG_LIBS := $(shell pkg-config --libs $(PKGS)) -lpthread
+
+WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+       -Wpointer-arith -Wcast-qual -Wwrite-strings -Wformat=2 -Wundef \
+       -Wno-unused-parameter -Wno-missing-field-initializers
+HARDEN = -fstack-protector-strong -fPIE -ftrivial-auto-var-init=zero \
+         -fstack-clash-protection -fcf-protection=full
+CFLAGS ?= -O2 -g
+ifeq ($(MODE),plain)
+CC = gcc
+HARDEN += -D_FORTIFY_SOURCE=2
+endif
+ifeq ($(MODE),clang)
+CC = clang
+HARDEN += -D_FORTIFY_SOURCE=2
+endif
+ifeq ($(MODE),asan)
+CC = gcc
+CFLAGS = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
+         -fno-omit-frame-pointer
+LDFLAGS += -fsanitize=address,undefined
+endif
+ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -Isrc $(PKG_CFLAGS) $(CFLAGS) $(WARN) \
+             $(HARDEN) -MMD -MP $(EXTRA_CFLAGS)
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
+
+PROGRAMS = sendqd sendq sendmail sendqctl
+MAINS = $(PROGRAMS:%=src/cmd/%.c)
+SOURCES := $(filter-out %_test.c $(MAINS),$(foreach d,$(DIRS),$(wildcard src/$(d)/*.c)))
+OBJECTS = $(SOURCES:src/%.c=$(BUILD)/obj/%.o)
+TESTS := $(if $(T),$(T),$(foreach d,$(DIRS),$(wildcard src/$(d)/*_test.c)))
+TEST_BINS = $(TESTS:src/%.c=$(BUILD)/test/%)
+LIB = $(BUILD)/libsendq.a
+
+all: $(PROGRAMS:%=$(BUILD)/bin/%) $(BUILD)/bin/mailq
+
+$(BUILD)/obj/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(LIB): $(OBJECTS)
+	@rm -f $@
+	ar rcs $@ $(OBJECTS)
+
+$(BUILD)/bin/mailq: $(BUILD)/bin/sendmail
+	ln -sf sendmail $@
+
+$(BUILD)/bin/%: $(BUILD)/obj/cmd/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+$(BUILD)/test/%: $(BUILD)/obj/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+
+test-programs: $(TEST_BINS)
+
+# Runs every unit test binary; each prints cmocka's own lines.
+unit: $(TEST_BINS)
+	@failed=0; for t in $(TEST_BINS); do $$t || failed=1; done; exit $$failed
+
+format:
+	clang-format -i $$(find src -name '*.[ch]')
+
+lint:
+	@tools/lint
+
+check: all unit lint
+
+clean:
+	rm -rf build
+
+-include $(OBJECTS:.o=.d) $(TEST_BINS:$(BUILD)/test/%=$(BUILD)/obj/%.d)
+.PHONY: all test-programs unit format lint check clean
+.SECONDARY:

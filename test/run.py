@@ -1,0 +1,117 @@
+"""Runs every step of the tests and counts: the last line is
+"N passed, N failed". Called by script/test."""
+import argparse
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+LOGS = ROOT / "build" / "test-logs"
+JOBS = f"-j{os.cpu_count() or 1}"
+
+
+def run(name, command, timeout):
+    """Runs COMMAND, keeps its output, gives (status, output)."""
+    log = LOGS / (name.replace(" ", "-").replace("/", "-") + ".log")
+    environment = dict(os.environ, LC_ALL="C.UTF-8")
+    with log.open("wb") as out:
+        try:
+            status = subprocess.run(command, cwd=ROOT, stdout=out,
+                                    stderr=subprocess.STDOUT,
+                                    stdin=subprocess.DEVNULL,
+                                    env=environment,
+                                    timeout=timeout).returncode
+        except subprocess.TimeoutExpired:
+            out.write(f"\ntimeout after {timeout} s\n".encode())
+            status = 124
+    return status, log.read_text(errors="replace")
+
+
+def count_cmocka(output):
+    passed = sum(int(n) for n in re.findall(r"\[  PASSED  \] (\d+) test", output))
+    failed = sum(int(n) for n in
+                 re.findall(r"\[  FAILED  \] (\d+) test", output))
+    return passed, failed
+
+
+def count_pytest(output):
+    last = ""
+    for line in output.splitlines():
+        if re.search(r"\d+ (passed|failed|error)", line):
+            last = line
+    passed = sum(int(n) for n in re.findall(r"(\d+) passed", last))
+    failed = sum(int(n) for n in re.findall(r"(\d+) (?:failed|error)", last))
+    return passed, failed
+
+
+class Steps:
+    def __init__(self, word):
+        self.word = word
+        self.passed = self.failed = 0
+
+    def step(self, name, command, counter=None, timeout=900):
+        if self.word and self.word not in name:
+            return
+        start = time.monotonic()
+        status, output = run(name, command, timeout)
+        passed, failed = counter(output) if counter else (0, 0)
+        if counter is None or passed + failed == 0:
+            passed, failed = (1, 0) if status == 0 and counter is None else (0, 1)
+        if status != 0 and failed == 0:
+            failed = 1
+        self.passed += passed
+        self.failed += failed
+        print(f"{'ok' if failed == 0 else 'FAILED':6} {name}: {passed} passed, "
+              f"{failed} failed ({time.monotonic() - start:.0f} s)", flush=True)
+        if failed:
+            print("\n".join(output.splitlines()[-60:]), flush=True)
+
+
+def unit_tests(steps, mode):
+    for source in sorted((ROOT / "src").rglob("*_test.c")):
+        name = source.relative_to(ROOT / "src").with_suffix("")
+        steps.step(f"unit {mode} {name}", [f"build/{mode}/test/{name}"],
+                   count_cmocka, 600)
+
+
+def build(steps, mode):
+    steps.step(f"build {mode}", ["make", "-s", JOBS, f"MODE={mode}", "all",
+                                 "test-programs"])
+
+
+def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("--mutants", action="store_true")
+    options.add_argument("--long", action="store_true")
+    options.add_argument("-k", metavar="WORD", default="")
+    args = options.parse_args()
+    LOGS.mkdir(parents=True, exist_ok=True)
+    if args.long:
+        os.environ["SENDQ_LONG"] = "1"
+    steps = Steps(args.k)
+    if args.mutants:
+        steps.step("mutants", ["/usr/bin/python3", "test/mutants.py"],
+                   lambda output: tuple(
+                       int(n) for n in
+                       re.findall(r"(\d+) passed, (\d+) failed", output)[-1]),
+                   5000)
+    else:
+        build(steps, "plain")
+        unit_tests(steps, "plain")
+        steps.step("pure", ["tools/pure", "build/plain/obj"])
+        steps.step("lint", ["tools/lint"])
+        steps.step("system", ["/usr/bin/python3", "-m", "pytest", "-q",
+                              "-p", "no:cacheprovider", "test/system"],
+                   count_pytest, 2400)
+        steps.step("demo", ["/usr/bin/python3", "test/demo.py"])
+        build(steps, "asan")
+        unit_tests(steps, "asan")
+        build(steps, "clang")
+    print(f"{steps.passed} passed, {steps.failed} failed")
+    return 1 if steps.failed or not steps.passed else 0
+
+
+sys.exit(main())
