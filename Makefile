@@ -15,12 +15,11 @@ PKG_LIBS := $(shell pkg-config --libs $(PKGS)) -lpthread
 WARN = -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
        -Wpointer-arith -Wcast-qual -Wwrite-strings -Wformat=2 -Wundef \
        -Wno-unused-parameter -Wno-missing-field-initializers
-HARDEN = -fstack-protector-strong -fPIE -ftrivial-auto-var-init=zero \
-         -fstack-clash-protection -fcf-protection=full
+HARDEN = -fstack-protector-strong -fPIE -fstack-clash-protection -fcf-protection=full
 CFLAGS ?= -O2 -g
 ifeq ($(MODE),plain)
 CC = gcc
-HARDEN += -D_FORTIFY_SOURCE=2
+HARDEN += -D_FORTIFY_SOURCE=2 -ftrivial-auto-var-init=zero
 endif
 ifeq ($(MODE),clang)
 CC = clang
@@ -32,7 +31,8 @@ CFLAGS = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
          -fno-omit-frame-pointer
 LDFLAGS += -fsanitize=address,undefined
 endif
-ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -Isrc $(PKG_CFLAGS) $(CFLAGS) $(WARN) \
+VERSION = 0.1.0
+ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -DSENDQ_VERSION=\"$(VERSION)\" -Isrc $(PKG_CFLAGS) $(CFLAGS) $(WARN) \
              $(HARDEN) -MMD -MP $(EXTRA_CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
 

@@ -1,0 +1,143 @@
+/*
+ * The content of a message on its way out: transparency (RFC 5321 4.5.2) over
+ * any cuts, and nothing that another reader could take for an end of the
+ * message: no bare CR, no bare LF, no NUL, and no final dot unless all of the
+ * content is there.
+ */
+#include "base/check.h"
+#include "smtp/client_own.h"
+
+#include <stdio.h>
+
+/* Fails the job before the final dot; the connection cannot be used on. */
+static void
+content_fail(struct smtp_client *c, enum smtp_verdict verdict,
+    const char *status, const char *text)
+{
+	struct client_said said = {0};
+
+	snprintf(said.status, sizeof(said.status), "%s", status);
+	snprintf(said.answer, sizeof(said.answer), "%s", text);
+	smtp_client_fail(c, verdict, &said, false);
+}
+
+/* Stuffs BYTES into the output; false at a byte that must not go out. */
+static bool
+content_stuff(struct smtp_client *c, struct str bytes)
+{
+	struct client_job *j = &c->job;
+	size_t start = 0; /* of what is not yet in the output */
+
+	for (size_t i = 0; i < bytes.size; i++) {
+		char byte = bytes.data[i];
+
+		if (byte == '\0' || j->is_after_cr != (byte == '\n'))
+			return false;
+		if (byte == '\n') {
+			if (i == 0)
+				smtp_client_put(c, STR("\r"));
+			j->is_after_cr = false;
+			j->is_line_start = true;
+			continue;
+		}
+		if (byte == '.' && j->is_line_start) {
+			smtp_client_put(
+			    c, str_of(bytes.data + start, i - start));
+			smtp_client_put(c, STR("."));
+			start = i;
+		}
+		j->is_after_cr = byte == '\r';
+		/* A CR alone begins no line, its LF does. */
+		j->is_line_start = false;
+	}
+	/* A CR at the end waits for its LF. */
+	if (bytes.size > 0)
+		smtp_client_put(c, str_of(bytes.data + start,
+				       bytes.size - start - j->is_after_cr));
+	return true;
+}
+
+size_t
+smtp_client_content_room(const struct smtp_client *c)
+{
+	size_t size = buf_size(&c->output);
+
+	CHECK(c->magic == CLIENT_MAGIC);
+	if (c->state != CLIENT_CONTENT || size >= CLIENT_OUTPUT_HIGH)
+		return 0;
+	return CLIENT_OUTPUT_HIGH - size;
+}
+
+/* The final dot. */
+static void
+content_end(struct smtp_client *c)
+{
+	struct client_job *j = &c->job;
+
+	if (j->content_given != j->content_size) {
+		content_fail(c, SMTP_UNTRIED, "4.3.0",
+		    "the content is shorter than it should be");
+		return;
+	}
+	if (j->is_after_cr) {
+		content_fail(c, SMTP_PERMANENT, "5.6.0",
+		    "the content ends in a bare CR");
+		return;
+	}
+	/* A reply that has begun cannot be that to the dot. */
+	if (smtp_answer_is_partial(&c->answer)) {
+		smtp_client_fail_protocol(c, "a reply before the final dot");
+		return;
+	}
+	if (!j->is_line_start)
+		smtp_client_put(c, STR("\r\n"));
+	smtp_client_put(c, STR(".\r\n"));
+	c->state = CLIENT_DOT;
+	c->awaited_count = 1;
+}
+
+void
+smtp_client_content(
+    struct smtp_client *c, struct str bytes, bool is_last, uint64_t now_ms)
+{
+	bool was_empty = buf_size(&c->output) == 0;
+
+	CHECK(c->magic == CLIENT_MAGIC);
+	/* The connection may have broken since the content was asked for. */
+	if (c->state != CLIENT_CONTENT)
+		return;
+	CHECK(bytes.size <= smtp_client_content_room(c));
+	if (bytes.size > c->job.content_size - c->job.content_given) {
+		content_fail(c, SMTP_UNTRIED, "4.3.0",
+		    "the content is longer than it should be");
+		return;
+	}
+	c->job.content_given += bytes.size;
+	if (!content_stuff(c, bytes)) {
+		content_fail(c, SMTP_PERMANENT, "5.6.0",
+		    "the content has a bare CR, a bare LF or a NUL");
+		return;
+	}
+	if (is_last)
+		content_end(c);
+	if (was_empty)
+		smtp_client_arm(c, now_ms);
+}
+
+void
+smtp_client_abandon(struct smtp_client *c, const char *reason)
+{
+	CHECK(c->magic == CLIENT_MAGIC);
+	if (c->state == CLIENT_ENVELOPE || c->state == CLIENT_CONTENT)
+		content_fail(c, SMTP_UNTRIED, "4.3.0", reason);
+}
+
+void
+smtp_client_progress(struct smtp_client *c, uint64_t now_ms)
+{
+	CHECK(c->magic == CLIENT_MAGIC);
+	if (c->state == CLIENT_ENVELOPE)
+		smtp_job_pump(c);
+	else if (c->state == CLIENT_CONTENT || c->state == CLIENT_DOT)
+		smtp_client_arm(c, now_ms);
+}
