@@ -51,15 +51,13 @@ buf_room(const struct buf *b)
 	return b->max - buf_size(b);
 }
 
-/* Makes room for SIZE more bytes behind end. */
+/* Makes room for SIZE more bytes behind end, whatever the maximum. */
 static int
-buf_reserve(struct buf *b, size_t size)
+buf_grow(struct buf *b, size_t size)
 {
 	size_t need, capacity;
 	char *data;
 
-	if (size > buf_room(b))
-		return -ENOBUFS;
 	if (b->capacity - b->end >= size)
 		return 0;
 	if (b->start > 0) {
@@ -79,6 +77,12 @@ buf_reserve(struct buf *b, size_t size)
 	b->data = data;
 	b->capacity = capacity;
 	return 0;
+}
+
+static int
+buf_reserve(struct buf *b, size_t size)
+{
+	return size > buf_room(b) ? -ENOBUFS : buf_grow(b, size);
 }
 
 int
@@ -107,11 +111,12 @@ buf_printf(struct buf *b, const char *format, ...)
 	va_copy(again, args);
 	size = vsnprintf(NULL, 0, format, args);
 	CHECK(size >= 0);
-	/* vsnprintf writes one NUL more than it counts. */
-	if ((size_t)size > buf_room(b) || buf_room(b) - (size_t)size < 1)
+	/* vsnprintf writes one NUL more than it counts, which is not in use:
+	   room for it is made beyond the maximum. */
+	if ((size_t)size > buf_room(b))
 		error = -ENOBUFS;
 	else
-		error = buf_reserve(b, (size_t)size + 1);
+		error = buf_grow(b, (size_t)size + 1);
 	if (error == 0) {
 		vsnprintf(b->data + b->end, (size_t)size + 1, format, again);
 		b->end += (size_t)size;

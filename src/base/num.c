@@ -84,13 +84,14 @@ num_parse_duration(struct str text, uint64_t max_ms, uint64_t *ms_out)
 {
 	uint64_t total = 0, value;
 	size_t at = 0, unit = 0;
+	bool is_first = true;
 	int error;
 
 	do {
 		error = num_scan(text, &at, &value);
 		if (error < 0)
 			return error;
-		if (at == text.size && total == 0)
+		if (at == text.size && is_first)
 			unit = NUM_UNITS_COUNT - 1;
 		else
 			while (unit < NUM_UNITS_COUNT &&
@@ -104,6 +105,7 @@ num_parse_duration(struct str text, uint64_t max_ms, uint64_t *ms_out)
 			return -ERANGE;
 		at++;
 		unit++;
+		is_first = false;
 	} while (at < text.size);
 	if (total > max_ms)
 		return -ERANGE;
