@@ -1,0 +1,104 @@
+/*
+ * A configuration from a file to tables: read whole, checked by conf/scan,
+ * parsed by libconfig, checked and copied by conf/parse.  The only input is the
+ * FILE that is given; nothing is looked up and no other file is opened.
+ */
+#include "conf/conf.h"
+#include "base/check.h"
+#include "base/mem.h"
+#include "conf/lookup.h"
+#include "conf/parse.h"
+#include "conf/reader.h"
+#include "conf/scan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static struct conf *
+conf_new(void)
+{
+	struct conf *conf = mem_new(1, sizeof(*conf));
+
+	arena_init(&conf->arena, READER_ARENA_MAX);
+	lookup_new(conf);
+	return conf;
+}
+
+void
+conf_free(struct conf *conf)
+{
+	if (conf == NULL)
+		return;
+	lookup_free(conf);
+	arena_fini(&conf->arena);
+	free(conf);
+}
+
+/* The text that was read to the reader's tables. */
+static void
+text_parse(struct reader *r, struct scan *scan)
+{
+	config_t config;
+	unsigned line;
+	const char *wrong = scan_check(scan, &line);
+
+	if (wrong != NULL) {
+		reader_mistake_line(r, line, "%s", wrong);
+		return;
+	}
+	config_init(&config);
+	if (config_read_string(&config, scan_text(scan)) == CONFIG_TRUE) {
+		config_setting_t *root = config_root_setting(&config);
+
+		scan_lines_set(scan, root);
+		parse_tree(r, root);
+	} else {
+		int error_line = config_error_line(&config);
+
+		reader_mistake_line(r,
+		    error_line > 0 ? (unsigned)error_line : 1, "%s",
+		    config_error_text(&config));
+	}
+	config_destroy(&config);
+}
+
+int
+conf_read(FILE *file, const char *file_name, struct buf *errors,
+    struct conf **conf_out)
+{
+	struct scan scan;
+	struct reader *r = mem_new(1, sizeof(*r));
+	bool is_good;
+	int error;
+
+	*conf_out = NULL;
+	scan_init(&scan);
+	reader_init(r, conf_new(), file_name);
+	error = scan_read(&scan, file);
+	if (error == -EFBIG)
+		reader_mistake_line(
+		    r, 0, "is larger than %d bytes", SCAN_FILE_MAX);
+	else if (error < 0)
+		reader_mistake_line(r, 0, "cannot be read");
+	else
+		text_parse(r, &scan);
+	is_good = r->mistake_count == 0;
+	if (is_good)
+		*conf_out = r->conf;
+	else
+		conf_free(r->conf);
+	reader_mistakes_put(r, errors);
+	reader_fini(r);
+	free(r);
+	scan_fini(&scan);
+	CHECK(is_good == (*conf_out != NULL));
+	return is_good ? 0 : -EINVAL;
+}
+
+const char *
+conf_file_name(const char *option, const char *env)
+{
+	if (option != NULL)
+		return option;
+	return env != NULL && *env != '\0' ? env : CONF_FILE_DEFAULT;
+}
