@@ -4,8 +4,6 @@
 
 #include <errno.h>
 
-#define MAIL_PRIORITY_MAX 9
-
 void
 mail_envelope_put(struct wire_writer *w, const struct mail_envelope *e)
 {
@@ -56,7 +54,7 @@ mail_recipient_get(struct wire_reader *r, struct mail_recipient *r_out)
 {
 	r_out->address = wire_get_str(r, MAIL_ADDRESS_MAX);
 	r_out->orcpt = wire_get_str(r, MAIL_ORCPT_MAX);
-	r_out->notify = mail_get_small(r, 15);
+	r_out->notify = mail_get_small(r, MAIL_NOTIFY_ALL);
 	if (r_out->address.size == 0)
 		r->is_bad = true;
 }

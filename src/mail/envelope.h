@@ -13,9 +13,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MAIL_ENVID_MAX 100 /* RFC 3461 4.4, as xtext */
-#define MAIL_ORCPT_MAX 500 /* RFC 3461 4.2, as xtext */
-#define MAIL_AUTH_MAX  500 /* RFC 4954 5, as xtext */
+#define MAIL_ENVID_MAX    100 /* RFC 3461 4.4, as xtext */
+#define MAIL_ORCPT_MAX    500 /* RFC 3461 4.2, as xtext */
+#define MAIL_AUTH_MAX     500 /* RFC 4954 5, as xtext */
+#define MAIL_PRIORITY_MAX 9   /* RFC 6710 */
 
 enum mail_body {
 	MAIL_BODY_NONE,
@@ -34,6 +35,7 @@ enum {
 	MAIL_NOTIFY_SUCCESS = 2,
 	MAIL_NOTIFY_FAILURE = 4,
 	MAIL_NOTIFY_DELAY = 8,
+	MAIL_NOTIFY_ALL = 15,
 };
 
 struct mail_envelope {
