@@ -1,0 +1,45 @@
+/* A request of the control protocol (role/control.h), read and checked. */
+#ifndef ROLE_CONTROL_REQUEST_H
+#define ROLE_CONTROL_REQUEST_H
+
+#include "base/str.h"
+#include "conf/conf.h"
+#include "role/message.h"
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum control_action {
+	CONTROL_PING,
+	CONTROL_LIST,
+	CONTROL_DESTINATIONS,
+	CONTROL_SITES,
+	CONTROL_RELEASE,
+	CONTROL_HOLD,
+	CONTROL_FREE,
+	CONTROL_DELETE,
+};
+
+struct control_request {
+	json_t *root; /* owns the strings */
+	enum control_action action;
+	struct str id;
+	struct str destination;
+	uint64_t after_key;
+	struct str after_name;
+	uint32_t count;
+	/* RELEASE */
+	const struct conf_site *site;
+	struct arena arena; /* owns the domains */
+	struct str domains[MESSAGE_DOMAINS_MAX];
+	size_t domain_count;
+};
+
+/* Reads one line.  NULL, or what is wrong with it; *IS_BROKEN_OUT is true if it
+   is no JSON object at all.  *REQUEST_OUT is freed in any case. */
+const char *control_request_read(const struct conf *conf, struct str line,
+    struct control_request *request_out, bool *is_broken_out);
+void control_request_fini(struct control_request *request);
+
+#endif

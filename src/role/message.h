@@ -1,0 +1,245 @@
+/*
+ * The frames between roles: one type each, one codec, one table of who may send
+ * what.  A frame is at most MESSAGE_FRAME_MAX bytes; the carrier puts its
+ * length (32 bits, little-endian) before it.  Version and type come first in
+ * it.
+ */
+#ifndef ROLE_MESSAGE_H
+#define ROLE_MESSAGE_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/str.h"
+#include "mail/envelope.h"
+#include "role/env.h"
+#include "smtp/client.h"
+#include "store/store.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MESSAGE_VERSION     1
+#define MESSAGE_FRAME_MAX   262144
+#define MESSAGE_DOMAINS_MAX 100
+#define MESSAGE_ARENA_MAX   (1 << 20) /* for arrays of one decoded frame */
+#define MESSAGE_CREDIT                                                         \
+	262144 /* bytes of content before the first                            \
+	          MESSAGE_INTAKE_CREDIT */
+
+enum message_type {
+	/* receive to queue: a message comes in. */
+	MESSAGE_INTAKE_OPEN,
+	MESSAGE_INTAKE_RECIPIENT,
+	MESSAGE_INTAKE_CONTENT, /* at most STORE_BLOCK bytes, under credit */
+	MESSAGE_INTAKE_COMMIT,
+	MESSAGE_INTAKE_ABORT,
+	/* queue to receive. */
+	MESSAGE_INTAKE_DONE,   /* the reply to the final dot */
+	MESSAGE_INTAKE_CREDIT, /* so many more bytes */
+	MESSAGE_INTAKE_STATE,  /* whether anything may come at all */
+	/* receive or control to queue, and back: release a site. */
+	MESSAGE_TRIGGER,
+	MESSAGE_TRIGGER_DONE,
+	/* queue to deliver: open a session for a destination. */
+	MESSAGE_SESSION_START,
+	/* deliver (or whoever carries) to queue: connected, give me messages.
+	 */
+	MESSAGE_SESSION_NEXT,
+	/* queue to deliver. */
+	MESSAGE_JOB,
+	MESSAGE_JOB_NONE, /* nothing more now: end the session */
+	/* deliver to queue. */
+	MESSAGE_BLOCK_WANT,
+	MESSAGE_BLOCK, /* queue to deliver */
+	MESSAGE_JOB_RESULT,
+	MESSAGE_SESSION_END,
+	/* control to queue, and back: look at the queue and change it. */
+	MESSAGE_LIST,
+	MESSAGE_LIST_MESSAGE,
+	MESSAGE_LIST_DESTINATION,
+	MESSAGE_LIST_END,
+	MESSAGE_CHANGE,
+	MESSAGE_CHANGE_DONE,
+	MESSAGE_TYPES
+};
+
+enum message_trigger_result {
+	MESSAGE_TRIGGER_STARTED, /* count: messages that wait */
+	MESSAGE_TRIGGER_ACTIVE,  /* a run was on and was joined; count too */
+	MESSAGE_TRIGGER_EMPTY,   /* nothing waits */
+	MESSAGE_TRIGGER_BUSY,    /* cannot be told now */
+	MESSAGE_TRIGGER_UNKNOWN, /* no such site */
+};
+
+struct message_job_result {
+	uint32_t index; /* number of the recipient in its message */
+	enum smtp_verdict verdict;
+	struct str status; /* "5.1.1" */
+	struct str answer; /* "550 5.1.1 no such user" */
+};
+
+/* One frame; which members count is the type's. */
+struct message {
+	enum message_type type;
+	union {
+		struct {
+			uint64_t transaction; /* the receive process's number */
+			struct str id;        /* of the message, new */
+			struct mail_envelope envelope;
+		} intake_open;
+		struct {
+			uint64_t transaction;
+			struct mail_recipient recipient;
+		} intake_recipient;
+		struct {
+			uint64_t transaction;
+			struct str bytes;
+		} intake_content;
+		struct {
+			uint64_t transaction;
+			uint64_t content_size;
+			uint32_t content_crc32c;
+		} intake_commit;
+		struct {
+			uint64_t transaction;
+		} intake_abort;
+		struct {
+			uint64_t transaction;
+			uint32_t code; /* 250, 4xx, 5xx */
+			struct str enhanced;
+			struct str text;
+		} intake_done;
+		struct {
+			uint64_t transaction;
+			uint32_t bytes;
+		} intake_credit;
+		struct {
+			bool is_open; /* false: 452 4.3.1 at MAIL */
+		} intake_state;
+		struct {
+			uint64_t request;
+			struct str site;
+			struct str *domains; /* keys; none = all of the site */
+			size_t domain_count;
+		} trigger;
+		struct {
+			uint64_t request;
+			enum message_trigger_result result;
+			uint64_t count;
+		} trigger_done;
+		struct {
+			uint32_t session;
+			struct str destination; /* for the log */
+			enum conf_route_kind kind;
+			struct str host; /* SMTP: name or address; MX: domain */
+			uint16_t port;
+			uint32_t job; /* MAILDIR */
+		} session_start;
+		struct {
+			uint32_t session;
+			uint32_t want; /* messages, 1..16 */
+		} session_next;
+		struct {
+			uint32_t session;
+			uint64_t lease;
+			struct str id;
+			uint64_t time_ms; /* from now; no final dot after it */
+			uint64_t arrival_wall_ms;
+			struct mail_envelope envelope;
+			struct {
+				uint32_t index;
+				struct mail_recipient recipient;
+			} * rows;
+			size_t row_count; /* 1..STORE_LEASE_ROWS_MAX */
+			uint64_t content_size;
+			struct str
+			    content; /* all of it, or empty: ask blocks */
+		} job;
+		struct {
+			uint32_t session;
+		} job_none;
+		struct {
+			uint32_t session;
+			uint64_t lease;
+			uint64_t index;
+		} block_want;
+		struct {
+			uint32_t session;
+			uint64_t lease;
+			uint64_t index;
+			bool is_damaged; /* it cannot be had */
+			uint32_t crc32c;
+			struct str bytes;
+		} block;
+		struct {
+			uint32_t session;
+			uint64_t lease;
+			struct message_job_result *results;
+			size_t result_count;
+		} job_result;
+		struct {
+			uint32_t session;
+			bool is_failed; /* the host is in trouble: back off */
+			bool is_permanent; /* the domain cannot take mail */
+			struct str status; /* "4.4.1" */
+			struct str answer; /* what was said or went wrong */
+		} session_end;
+		struct {
+			uint64_t request;
+			bool is_destinations; /* else messages */
+			struct str id;        /* "" = all */
+			struct str destination;
+			uint64_t after_key;
+			struct str after_name;
+			uint32_t count; /* 1..STORE_PAGE_MAX */
+		} list;
+		struct {
+			uint64_t request;
+			struct store_found found; /* rows: arena or caller's */
+		} list_message;
+		struct {
+			uint64_t request;
+			struct store_destination destination;
+			struct str
+			    state; /* "held", "released", "backoff", ... */
+			struct str answer; /* last trouble of its host */
+			uint64_t
+			    next_ms; /* from now until the next try, 0 = none */
+		} list_destination;
+		struct {
+			uint64_t request;
+			int error; /* 0 or -errno */
+			bool is_more;
+			uint64_t total; /* messages in the store */
+			/* Queue and wall time now, to show other times by. */
+			uint64_t queue_ms;
+			uint64_t wall_ms;
+		} list_end;
+		struct {
+			uint64_t request;
+			struct str id;
+			struct str destination;
+			enum store_change change;
+		} change;
+		struct {
+			uint64_t request;
+			int error;
+			uint64_t changed_count;
+			uint64_t leased_count;
+		} change_done;
+	} u;
+};
+
+/* Appends the frame (without its length) to OUT: 0 or -ENOBUFS. */
+int message_encode(struct buf *out, const struct message *m)
+    __attribute__((warn_unused_result));
+
+/* Reads a frame from a peer of kind FROM in a process of kind TO.  Strings
+   point into the frame, arrays into ARENA.  0, or -EPROTO: malformed, another
+   version, or not for FROM to send to TO. */
+int message_decode(struct str frame, enum role_kind from, enum role_kind to,
+    struct arena *arena, struct message *m_out)
+    __attribute__((warn_unused_result));
+
+#endif

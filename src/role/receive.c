@@ -1,0 +1,467 @@
+/*
+ * The receive role: connections that come in, each with an SMTP machine.
+ *
+ * Promises: a session takes no input while its question waits for the queue, or
+ * while its client does not read the replies; a client that is silent for
+ * idle-timeout is told so and closed; nothing that a client or the queue says
+ * ends more than that session (the queue's nonsense: that peer).
+ *
+ * Invariants: a session is in the table by connection; in that by transaction
+ * exactly while the queue knows one of it; in that by request exactly while a
+ * trigger waits; it has a deadline unless it waits for the store.
+ */
+#include "role/receive.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "role/roles.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define RECEIVE_FLUSH_SIZE 8192 /* of replies at once, at least */
+
+int
+receive_send(struct receive *r, const struct message *m)
+{
+	if (r->queue == 0)
+		return -EPIPE;
+	buf_clear(&r->frame);
+	if (message_encode(&r->frame, m) < 0)
+		return -EPIPE;
+	return r->env->ops->send(r->env, r->queue, buf_str(&r->frame)) < 0
+	           ? -EPIPE
+	           : 0;
+}
+
+static struct receive_session *
+receive_find(struct receive *r, role_conn conn)
+{
+	struct receive_session *s;
+
+	HASH_FIND(hh, r->sessions, &conn, sizeof(conn), s);
+	CHECK(s == NULL || s->magic == RECEIVE_MAGIC);
+	return s;
+}
+
+static void
+receive_session_free(struct receive *r, struct receive_session *s)
+{
+	receive_trigger_end(r, s, false);
+	receive_intake_end(r, s);
+	heap_remove(&r->deadlines, &s->deadline);
+	HASH_DELETE(hh, r->sessions, s);
+	smtp_server_free(s->machine);
+	s->magic = 0;
+	free(s);
+}
+
+/* When the session is to be looked at again, from what it waits for. */
+static void
+receive_session_touch(struct receive *r, struct receive_session *s)
+{
+	uint64_t wait_ms = s->wait == RECEIVE_WAIT_NONE
+	                       ? r->conf->idle_timeout_ms
+	                       : RECEIVE_TRIGGER_MS;
+
+	if (s->wait == RECEIVE_WAIT_NONE || s->wait == RECEIVE_WAIT_TRIGGER)
+		heap_set(&r->deadlines, &s->deadline,
+		    num_add_capped(r->now_ms, wait_ms));
+	else
+		heap_remove(&r->deadlines, &s->deadline);
+}
+
+/* Gives the replies to the network; false if the session is gone. */
+static bool
+receive_session_flush(struct receive *r, struct receive_session *s)
+{
+	struct buf *output = smtp_server_output(s->machine);
+
+	if (buf_size(output) == 0)
+		return true;
+	if (r->env->ops->conn_send(r->env, s->conn, buf_str(output)) < 0) {
+		log_event(LOG_NOTE, "disconnect", "",
+		    "peer=%s reason=\"replies are not read\"", s->peer);
+		r->env->ops->conn_abort(r->env, s->conn);
+		receive_session_free(r, s);
+		return false;
+	}
+	buf_consume(output, buf_size(output));
+	return true;
+}
+
+/* Answers a question, or lets it wait: then false. */
+static bool
+receive_session_ask(struct receive *r, struct receive_session *s,
+    const struct smtp_ask *ask, struct smtp_reply *reply_out)
+{
+	*reply_out = smtp_reply_make(250, "", "Ok");
+	switch (ask->kind) {
+	case SMTP_ASK_MAIL:
+		return receive_intake_mail(r, s, ask, reply_out);
+	case SMTP_ASK_RCPT:
+		return receive_intake_rcpt(r, s, ask, reply_out);
+	case SMTP_ASK_DATA:
+		return receive_intake_data(r, s, reply_out);
+	case SMTP_ASK_CONTENT:
+		return receive_intake_content(r, s, ask);
+	case SMTP_ASK_COMMIT:
+		return receive_intake_commit(r, s, reply_out);
+	case SMTP_ASK_TRIGGER:
+		return receive_trigger_ask(r, s, ask, reply_out);
+	case SMTP_ASK_ABORT:
+		receive_intake_end(r, s);
+		return true;
+	case SMTP_ASK_NONE:
+	case SMTP_ASK_CLOSE:
+		break;
+	}
+	CHECK(false);
+	return true;
+}
+
+/* Runs the machine until its input runs dry or a question waits.  TAKEN_OUT is
+   how much of IN it took.  False if the session is gone. */
+static bool
+receive_session_run(struct receive *r, struct receive_session *s, struct str in,
+    size_t *taken_out)
+{
+	struct smtp_reply reply;
+	struct smtp_ask ask;
+
+	CHECK(s->wait == RECEIVE_WAIT_NONE);
+	*taken_out = 0;
+	for (;;) {
+		size_t taken;
+
+		if (buf_size(smtp_server_output(s->machine)) >
+			RECEIVE_FLUSH_SIZE &&
+		    !receive_session_flush(r, s))
+			return false;
+		if (smtp_server_next(s->machine, &ask) == SMTP_ASK_NONE) {
+			taken = smtp_server_feed(s->machine,
+			    str_head(str_skip(in, *taken_out), STORE_BLOCK));
+			if (taken == 0)
+				break;
+			*taken_out += taken;
+			continue;
+		}
+		if (ask.kind == SMTP_ASK_CLOSE) {
+			if (!receive_session_flush(r, s))
+				return false;
+			log_event(
+			    LOG_DETAIL, "disconnect", "", "peer=%s", s->peer);
+			r->env->ops->conn_close(r->env, s->conn);
+			receive_session_free(r, s);
+			return false;
+		}
+		if (!receive_session_ask(r, s, &ask, &reply))
+			break;
+		smtp_server_done(s->machine, &reply);
+	}
+	receive_session_touch(r, s);
+	return receive_session_flush(r, s);
+}
+
+void
+receive_resume(struct receive *r, struct receive_session *s)
+{
+	role_conn conn = s->conn;
+	size_t taken;
+
+	CHECK(s->magic == RECEIVE_MAGIC && s->wait != RECEIVE_WAIT_NONE);
+	s->wait = RECEIVE_WAIT_NONE;
+	if (receive_session_run(r, s, str_of("", 0), &taken))
+		r->env->ops->conn_wake(r->env, conn);
+}
+
+void
+receive_answer(struct receive *r, struct receive_session *s,
+    const struct smtp_reply *reply)
+{
+	smtp_server_done(s->machine, reply);
+	receive_resume(r, s);
+}
+
+/* Ends the process when it is time, and says when to be woken. */
+static void
+receive_step(struct receive *r)
+{
+	struct heap_node *first = heap_first(&r->deadlines);
+	uint64_t due_ms = first != NULL ? first->due_ms : UINT64_MAX;
+
+	if (r->is_stopping && r->stop_ms < due_ms)
+		due_ms = r->stop_ms;
+	if (r->is_stopping && HASH_COUNT(r->sessions) == 0) {
+		if (!r->is_stopped)
+			r->env->ops->stop(r->env);
+		r->is_stopped = true;
+		due_ms = UINT64_MAX;
+	}
+	r->env->ops->wake_at(r->env, due_ms);
+}
+
+/* A reply of the role's own, outside any machine. */
+static void
+receive_say(
+    struct receive *r, role_conn conn, const char *enhanced, const char *text)
+{
+	struct smtp_reply reply = smtp_reply_make(
+	    421, enhanced, "%.*s %s", STR_ARG(r->conf->hostname), text);
+	struct buf line;
+
+	buf_init(&line, sizeof(reply) + 8);
+	/* Where it cannot be given the connection is closed without it. */
+	if (smtp_reply_put(&line, &reply) == 0)
+		(void)!r->env->ops->conn_send(r->env, conn, buf_str(&line));
+	buf_fini(&line);
+}
+
+static void
+receive_accepted(void *role, uint64_t now_ms, role_conn conn, size_t listener,
+    const struct conf_address *from)
+{
+	struct receive *r = role;
+	struct receive_session *s;
+	size_t taken;
+
+	r->now_ms = now_ms;
+	if (r->is_stopping || HASH_COUNT(r->sessions) >= r->connections_max) {
+		receive_say(r, conn, "4.3.2",
+		    r->is_stopping ? "Shutting down"
+				   : "Too many connections, try later");
+		r->env->ops->conn_close(r->env, conn);
+		return;
+	}
+	s = mem_new(1, sizeof(*s));
+	s->magic = RECEIVE_MAGIC;
+	s->conn = conn;
+	s->from = *from;
+	conf_address_format(from, s->peer);
+	s->machine = smtp_server_new(&r->options);
+	arena_init(&s->transaction.arena, RECEIVE_ARENA_MAX);
+	buf_init(&s->transaction.block, RECEIVE_BLOCKS_MAX);
+	HASH_ADD(hh, r->sessions, conn, sizeof(s->conn), s);
+	log_event(LOG_DETAIL, "connect", "", "peer=%s listener=%zu", s->peer,
+	    listener);
+	(void)!receive_session_run(r, s, str_of("", 0), &taken);
+	receive_step(r);
+}
+
+static size_t
+receive_bytes(void *role, uint64_t now_ms, role_conn conn, struct str bytes)
+{
+	struct receive *r = role;
+	struct receive_session *s = receive_find(r, conn);
+	size_t taken = 0;
+
+	r->now_ms = now_ms;
+	if (s == NULL)
+		return bytes.size;
+	if (s->wait != RECEIVE_WAIT_NONE ||
+	    r->env->ops->conn_unsent(r->env, conn) > RECEIVE_UNSENT_MAX)
+		return 0;
+	(void)!receive_session_run(r, s, bytes, &taken);
+	receive_step(r);
+	return taken;
+}
+
+static void
+receive_drained(void *role, uint64_t now_ms, role_conn conn)
+{
+	struct receive *r = role;
+
+	if (receive_find(r, conn) != NULL)
+		r->env->ops->conn_wake(r->env, conn);
+}
+
+static void
+receive_closed(void *role, uint64_t now_ms, role_conn conn, int error)
+{
+	struct receive *r = role;
+	struct receive_session *s = receive_find(r, conn);
+	size_t taken;
+
+	r->now_ms = now_ms;
+	if (s == NULL)
+		return;
+	log_event(LOG_DETAIL, "disconnect", "", "peer=%s error=%d during=%s",
+	    s->peer, -error, smtp_server_waits_for(s->machine));
+	smtp_server_end(s->machine);
+	/* What waits is not waited for: a commit that was asked for stands. */
+	if (s->wait != RECEIVE_WAIT_NONE ||
+	    receive_session_run(r, s, str_of("", 0), &taken))
+		receive_session_free(r, s);
+	receive_step(r);
+}
+
+static void
+receive_peer_up(
+    void *role, uint64_t now_ms, role_peer peer, enum role_kind kind)
+{
+	struct receive *r = role;
+
+	if (kind != ROLE_QUEUE)
+		return;
+	r->queue = peer;
+	r->is_intake_open = true; /* until it says otherwise */
+}
+
+static void
+receive_peer_down(void *role, uint64_t now_ms, role_peer peer)
+{
+	struct receive *r = role;
+	struct receive_session *s, *next;
+
+	r->now_ms = now_ms;
+	if (peer != r->queue)
+		return;
+	r->queue = 0;
+	HASH_ITER(hh, r->sessions, s, next)
+	{
+		if (s->wait == RECEIVE_WAIT_TRIGGER)
+			receive_trigger_end(r, s, true);
+		else
+			receive_intake_lost(r, s);
+	}
+	receive_step(r);
+}
+
+static int
+receive_message(void *role, uint64_t now_ms, role_peer peer, struct str frame)
+{
+	struct receive *r = role;
+	struct arena arena;
+	struct message m;
+	int error = -EPROTO;
+
+	r->now_ms = now_ms;
+	arena_init(&arena, MESSAGE_ARENA_MAX);
+	if (peer == r->queue)
+		error =
+		    message_decode(frame, ROLE_QUEUE, ROLE_RECEIVE, &arena, &m);
+	if (error == 0 && m.type == MESSAGE_TRIGGER_DONE)
+		receive_trigger_message(r, &m);
+	else if (error == 0)
+		error = receive_intake_message(r, &m);
+	arena_fini(&arena);
+	receive_step(r);
+	return error;
+}
+
+/* The client is silent: RFC 5321 3.8 has 421 for it, at any time. */
+static void
+receive_session_expire(struct receive *r, struct receive_session *s)
+{
+	log_event(LOG_NOTE, "disconnect", "",
+	    "peer=%s reason=\"timeout waiting for input from %s during %s\"",
+	    s->peer, s->peer, smtp_server_waits_for(s->machine));
+	receive_say(r, s->conn, "4.4.2", "Timeout waiting for input");
+	r->env->ops->conn_close(r->env, s->conn);
+	receive_session_free(r, s);
+}
+
+static void
+receive_timer(void *role, uint64_t now_ms)
+{
+	struct receive *r = role;
+	struct receive_session *s, *next;
+	struct heap_node *node;
+
+	r->now_ms = now_ms;
+	while ((node = heap_first(&r->deadlines)) != NULL &&
+	       node->due_ms <= now_ms) {
+		s = HEAP_OBJECT(node, struct receive_session, deadline);
+		CHECK(s->magic == RECEIVE_MAGIC);
+		if (s->wait == RECEIVE_WAIT_TRIGGER)
+			receive_trigger_end(r, s, true);
+		else
+			receive_session_expire(r, s);
+	}
+	if (r->is_stopping && r->stop_ms <= now_ms) {
+		HASH_ITER(hh, r->sessions, s, next)
+		{
+			r->env->ops->conn_abort(r->env, s->conn);
+			receive_session_free(r, s);
+		}
+	}
+	receive_step(r);
+}
+
+static void
+receive_shutdown(void *role, uint64_t now_ms)
+{
+	struct receive *r = role;
+	struct receive_session *s, *next;
+	size_t taken;
+
+	r->now_ms = now_ms;
+	if (r->is_stopping)
+		return;
+	r->is_stopping = true;
+	r->stop_ms = now_ms + RECEIVE_SHUTDOWN_MS;
+	r->env->ops->listen(r->env, false);
+	HASH_ITER(hh, r->sessions, s, next)
+	{
+		smtp_server_shutdown(s->machine, "Shutting down");
+		if (s->wait == RECEIVE_WAIT_NONE)
+			(void)!receive_session_run(r, s, str_of("", 0), &taken);
+	}
+	receive_step(r);
+}
+
+void *
+role_receive_new(struct role_env *env, const struct conf *conf)
+{
+	struct receive *r = mem_new(1, sizeof(*r));
+	unsigned char random[NEWID_RANDOM];
+	size_t processes =
+	    conf->receive_processes > 0 ? (size_t)conf->receive_processes : 1;
+
+	r->env = env;
+	r->conf = conf;
+	r->options = (struct smtp_server_options){.hostname = conf->hostname,
+	    .size_max = conf->size_max,
+	    .recipients_max = num_narrow_u32(conf->recipients_max),
+	    .transactions_max = num_narrow_u32(conf->transactions_max),
+	    .errors_max = num_narrow_u32(conf->errors_max),
+	    .command_max = num_narrow_u32(conf->command_max),
+	    .line_max = num_narrow_u32(conf->line_max)};
+	/* Each process takes its share. */
+	r->connections_max =
+	    (size_t)(conf->connections_max + processes - 1) / processes;
+	env->ops->random(env, random, sizeof(random));
+	newid_init(&r->newid, random);
+	heap_init(&r->deadlines);
+	buf_init(&r->frame, MESSAGE_FRAME_MAX);
+	return r;
+}
+
+void
+role_receive_free(void *role)
+{
+	struct receive *r = role;
+	struct receive_session *s, *next;
+
+	if (r == NULL)
+		return;
+	HASH_ITER(hh, r->sessions, s, next) receive_session_free(r, s);
+	CHECK(r->by_transaction == NULL && r->by_request == NULL);
+	heap_fini(&r->deadlines);
+	buf_fini(&r->frame);
+	free(r);
+}
+
+const struct role_ops role_receive_ops = {
+    .kind = ROLE_RECEIVE,
+    .accepted = receive_accepted,
+    .bytes = receive_bytes,
+    .drained = receive_drained,
+    .closed = receive_closed,
+    .peer_up = receive_peer_up,
+    .peer_down = receive_peer_down,
+    .message = receive_message,
+    .timer = receive_timer,
+    .shutdown = receive_shutdown,
+};

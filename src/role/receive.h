@@ -1,0 +1,182 @@
+/*
+ * The receive role: SMTP sessions on connections that come in.  This header is
+ * shared by its parts only:
+ *
+ *   receive.c          sessions, their input, output, deadlines and end
+ *   receive_intake.c   a transaction, and its frames to and from the queue
+ *   receive_rcpt.c     which recipients are taken
+ *   receive_hops.c     counts Received fields in content that passes
+ *   receive_trigger.c  ETRN and QSND, and their frames
+ *
+ * A session asks its machine what it wants.  A question is answered at once or
+ * waits for a frame of the queue; while it waits the session takes no input.
+ *
+ *   NONE --CONTENT, COMMIT: no credit--> CREDIT --INTAKE_CREDIT--> NONE
+ *   NONE --COMMIT: all sent------------> COMMIT --INTAKE_DONE----> NONE
+ *   NONE --TRIGGER---------------------> TRIGGER --TRIGGER_DONE--> NONE
+ *   any wait --the queue is gone--> NONE, refused for now
+ *
+ * Frames name a transaction or a request by a number that is not used again;
+ * a late one finds nothing.
+ */
+#ifndef ROLE_RECEIVE_H
+#define ROLE_RECEIVE_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/heap.h"
+#include "conf/conf.h"
+#include "mail/envelope.h"
+#include "role/env.h"
+#include "role/message.h"
+#include "role/newid.h"
+#include "smtp/server.h"
+#include "trigger/answer.h"
+#include "trigger/entitle.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uthash.h>
+
+#define RECEIVE_HOPS_MAX    100     /* Received fields; RFC 5321 6.3 */
+#define RECEIVE_ARENA_MAX   2097152 /* of a transaction's envelope */
+#define RECEIVE_UNSENT_MAX  65536   /* replies not read: no more input */
+#define RECEIVE_TRIGGER_MS  5000    /* a trigger is answered by then */
+#define RECEIVE_SHUTDOWN_MS 10000   /* sessions end by then */
+/* Content that is kept: less than a block, and what came in one piece. */
+#define RECEIVE_BLOCKS_MAX (STORE_BLOCK + STORE_BLOCK)
+#define RECEIVE_MAGIC      0x52435653u
+
+enum receive_wait {
+	RECEIVE_WAIT_NONE,
+	RECEIVE_WAIT_CREDIT,
+	RECEIVE_WAIT_COMMIT,
+	RECEIVE_WAIT_TRIGGER,
+};
+
+/* The header of content that passes, byte by byte. */
+struct receive_hops {
+	size_t column; /* bytes of the line so far, but CR */
+	bool is_match; /* they begin "Received:" as far as they go */
+	bool is_body;  /* the empty line has passed */
+	unsigned count;
+};
+
+struct receive_transaction {
+	uint64_t number; /* 0 = the queue knows of none */
+	bool is_committed;
+	char id[NEWID_SIZE + 1]; /* empty before DATA */
+	struct arena arena;
+	struct mail_envelope envelope;
+	struct mail_recipient *recipients;
+	size_t recipient_count, recipient_capacity;
+	struct buf block; /* content that was not yet sent */
+	uint64_t content_size;
+	uint32_t content_crc32c;
+	uint64_t credit;
+	struct receive_hops hops;
+	/* Code 0 = none.  Else what comes is passed over, and this is the
+	   reply to the dot. */
+	struct smtp_reply refusal;
+};
+
+/* A trigger whose grants are asked for one after the other. */
+struct receive_trigger {
+	enum conf_trigger kind;
+	struct trigger_grants grants;
+	size_t done_count;
+	uint64_t request;
+	enum trigger_outcome outcome;
+	uint64_t count;
+};
+
+struct receive_session {
+	uint32_t magic;
+	role_conn conn;
+	struct conf_address from;
+	char peer[46]; /* the same as text */
+	struct smtp_server *machine;
+	enum receive_wait wait;
+	bool is_content_taken; /* that of the CONTENT that stands */
+	struct receive_transaction transaction;
+	struct receive_trigger *trigger; /* NULL = none */
+	struct heap_node deadline;
+	UT_hash_handle hh;             /* by conn */
+	UT_hash_handle hh_transaction; /* by transaction.number */
+	UT_hash_handle hh_request;     /* by trigger->request */
+};
+
+struct receive {
+	struct role_env *env;
+	const struct conf *conf;
+	struct smtp_server_options options;
+	struct newid newid;
+	role_peer queue; /* 0 = none is up */
+	bool is_intake_open;
+	uint64_t now_ms;
+	uint64_t number_last; /* of transactions and requests */
+	struct receive_session *sessions;
+	struct receive_session *by_transaction;
+	struct receive_session *by_request;
+	struct heap deadlines;
+	size_t connections_max;
+	struct buf frame;
+	bool is_stopping, is_stopped;
+	uint64_t stop_ms;
+};
+
+/* receive.c */
+
+/* Sends a frame to the queue: 0 or -EPIPE. */
+int receive_send(struct receive *r, const struct message *m)
+    __attribute__((warn_unused_result));
+/* Answers the question that waits; the session may be gone afterwards. */
+void receive_answer(struct receive *r, struct receive_session *s,
+    const struct smtp_reply *reply);
+/* Puts the question that waits once more; likewise. */
+void receive_resume(struct receive *r, struct receive_session *s);
+
+/* receive_intake.c: answers to the machine; false = it waits. */
+
+bool receive_intake_mail(struct receive *r, struct receive_session *s,
+    const struct smtp_ask *ask, struct smtp_reply *reply_out);
+bool receive_intake_rcpt(struct receive *r, struct receive_session *s,
+    const struct smtp_ask *ask, struct smtp_reply *reply_out);
+bool receive_intake_data(
+    struct receive *r, struct receive_session *s, struct smtp_reply *reply_out);
+bool receive_intake_content(
+    struct receive *r, struct receive_session *s, const struct smtp_ask *ask);
+bool receive_intake_commit(
+    struct receive *r, struct receive_session *s, struct smtp_reply *reply_out);
+/* Forgets the transaction, if there is one, here and in the queue. */
+void receive_intake_end(struct receive *r, struct receive_session *s);
+/* The queue is gone; the session may be gone afterwards. */
+void receive_intake_lost(struct receive *r, struct receive_session *s);
+/* An INTAKE_... frame of the queue: 0 or -EPROTO. */
+int receive_intake_message(struct receive *r, const struct message *m);
+
+/* receive_rcpt.c */
+
+/* Whether PEER may send to ADDRESS.  *POSTMASTER_OUT is true if it goes to
+   conf.postmaster instead.  The code of the reply is 250 or 5xx. */
+struct smtp_reply receive_rcpt_decide(const struct conf *conf,
+    const struct conf_address *peer, const struct mail_address *address,
+    bool *postmaster_out);
+
+/* receive_hops.c */
+
+/* BYTES of content pass; it may be cut anywhere. */
+void receive_hops_feed(struct receive_hops *h, struct str bytes);
+
+/* receive_trigger.c */
+
+bool receive_trigger_ask(struct receive *r, struct receive_session *s,
+    const struct smtp_ask *ask, struct smtp_reply *reply_out);
+/* It is not waited for any longer, and answered as busy if IS_ANSWERED; then
+   the session may be gone afterwards. */
+void receive_trigger_end(
+    struct receive *r, struct receive_session *s, bool is_answered);
+void receive_trigger_message(struct receive *r, const struct message *m);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * Which recipients are taken, from the tables of the configuration: mail for a
+ * site from anybody, mail for elsewhere from those who may relay.  A local
+ * part is never looked into: with "%" or "!" it is still a local part of its
+ * domain, and a source route has been passed over (RFC 5321 4.1.2).
+ */
+#include "role/receive.h"
+
+/* RFC 5321 4.5.1: without a domain it is ours to take, or nobody's. */
+static struct smtp_reply
+receive_rcpt_bare(const struct conf *conf, bool *postmaster_out)
+{
+	if (conf->postmaster.size == 0)
+		return smtp_reply_make(
+		    550, "5.1.1", "Mailbox unavailable here");
+	*postmaster_out = true;
+	return smtp_reply_make(250, "2.1.5", "Recipient ok");
+}
+
+struct smtp_reply
+receive_rcpt_decide(const struct conf *conf, const struct conf_address *peer,
+    const struct mail_address *address, bool *postmaster_out)
+{
+	char key_text[MAIL_DOMAIN_MAX + 1];
+	bool is_literal = str_starts(address->domain, STR("["));
+	struct str key;
+
+	*postmaster_out = false;
+	if (address->domain.size == 0)
+		return receive_rcpt_bare(conf, postmaster_out);
+	/* A domain in UTF-8 has no route: it must come as A-labels. */
+	if ((!is_literal && !mail_domain_is_valid(address->domain, true)) ||
+	    mail_domain_key(address->domain, key_text) < 0)
+		return smtp_reply_make(553, "5.1.3", "Bad domain");
+	key = str_from(key_text);
+	if (!is_literal && conf_site_of_domain(conf, key) != NULL)
+		return smtp_reply_make(250, "2.1.5", "Recipient ok");
+	if (conf_networks_contain(&conf->relay_from, peer) &&
+	    conf_route_of_domain(conf, key) != NULL)
+		return smtp_reply_make(250, "2.1.5", "Recipient ok");
+	return smtp_reply_make(550, "5.7.1", "Relaying denied");
+}

@@ -1,0 +1,168 @@
+/* Routing by the configuration's tables; pure look-ups, no DNS. */
+#include "role/route.h"
+#include "base/check.h"
+#include "base/num.h"
+#include "mail/address.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ROUTE_SITE "site:"
+#define ROUTE_MX   "mx:"
+#define ROUTE_SMTP "smtp://"
+
+static int
+route_set(
+    char out[STORE_DESTINATION_MAX + 1], const char *prefix, struct str text)
+{
+	int size = snprintf(
+	    out, STORE_DESTINATION_MAX + 1, "%s%.*s", prefix, STR_ARG(text));
+
+	return size < 0 || size > STORE_DESTINATION_MAX ? -EINVAL : 0;
+}
+
+/* How a configured route is reached. */
+static int
+route_set_how(const struct conf_route *how, struct route *route)
+{
+	int error = route_set(route->host, "", how->text);
+
+	route->kind = how->kind;
+	route->port = how->port;
+	route->job = how->job;
+	if (error == 0 && how->kind == CONF_ROUTE_SMTP)
+		error = route_set(route->next, "", how->host);
+	return error;
+}
+
+static int
+route_of_mx(const struct conf *conf, struct str domain, struct route *route)
+{
+	int error = route_set(route->name, ROUTE_MX, domain);
+
+	if (error == 0)
+		error = route_set(route->host, ROUTE_MX, domain);
+	if (error == 0)
+		error = route_set(route->next, "", domain);
+	route->kind = CONF_ROUTE_MX;
+	route->port = conf->smtp_port;
+	return error;
+}
+
+static int
+route_of_site(const struct conf_site *site, struct route *route)
+{
+	int error = route_set(route->name, ROUTE_SITE, site->name);
+
+	route->is_held = site->is_held;
+	if (error == 0)
+		error = route_set_how(&site->route, route);
+	/* A site's own exchangers are those of its first domain. */
+	if (error == 0 && site->route.kind == CONF_ROUTE_MX) {
+		error = route_set(route->next, "", site->domains[0].key);
+		if (error == 0)
+			error = route_set(
+			    route->host, ROUTE_MX, site->domains[0].key);
+	}
+	return error;
+}
+
+int
+route_of_address(const struct conf *conf, struct str address,
+    struct route *route_out, char domain[MAIL_DOMAIN_MAX + 1])
+{
+	struct mail_address parsed;
+	const struct conf_site *site;
+	const struct conf_route *how;
+	struct str key;
+	int error;
+
+	*route_out = (struct route){0};
+	error = mail_address_parse(address, &parsed);
+	if (error < 0 || parsed.domain.size == 0)
+		return -EINVAL;
+	error = mail_domain_key(parsed.domain, domain);
+	if (error < 0)
+		return error;
+	key = str_from(domain);
+	site = conf_site_of_domain(conf, key);
+	if (site != NULL)
+		return route_of_site(site, route_out);
+	how = conf_route_of_domain(conf, key);
+	if (how == NULL || how->kind == CONF_ROUTE_MX)
+		return route_of_mx(conf, key, route_out);
+	error = route_set(route_out->name, "", how->text);
+	return error < 0 ? error : route_set_how(how, route_out);
+}
+
+/* "smtp://HOST:PORT", whether or not a rule still says so. */
+static int
+route_of_smtp(struct str name, struct route *route)
+{
+	struct str rest = str_skip(name, sizeof(ROUTE_SMTP) - 1);
+	size_t colon = rest.size;
+	uint64_t port;
+
+	while (colon > 0 && rest.data[colon - 1] != ':')
+		colon--;
+	if (colon < 2 || num_parse(str_skip(rest, colon), 65535, &port) < 0)
+		return -ENOENT;
+	route->kind = CONF_ROUTE_SMTP;
+	route->port = (uint16_t)port;
+	rest = str_head(rest, colon - 1);
+	/* "[2001:db8::1]" is kept without its brackets. */
+	if (rest.size > 2 && rest.data[0] == '[' &&
+	    rest.data[rest.size - 1] == ']')
+		rest = str_of(rest.data + 1, rest.size - 2);
+	if (route_set(route->next, "", rest) < 0 ||
+	    route_set(route->host, "", name) < 0)
+		return -ENOENT;
+	return 0;
+}
+
+static int
+route_of_maildir(const struct conf *conf, struct str name, struct route *route)
+{
+	struct str path = str_skip(name, str_find(name, ':') + 1);
+
+	route->kind = CONF_ROUTE_MAILDIR;
+	for (size_t i = 0; i < conf->maildir_count; i++) {
+		if (!str_equal(conf->maildirs[i], path))
+			continue;
+		route->job = num_narrow_u32(i);
+		return route_set(route->host, "", name);
+	}
+	return -ENOENT;
+}
+
+int
+route_of_destination(
+    const struct conf *conf, struct str name, struct route *route_out)
+{
+	const struct conf_site *site;
+
+	*route_out = (struct route){0};
+	if (route_set(route_out->name, "", name) < 0)
+		return -ENOENT;
+	if (str_starts(name, STR(ROUTE_MX)))
+		return route_of_mx(
+		    conf, str_skip(name, sizeof(ROUTE_MX) - 1), route_out);
+	if (str_starts(name, STR(ROUTE_SMTP)))
+		return route_of_smtp(name, route_out);
+	if (!str_starts(name, STR(ROUTE_SITE)))
+		return route_of_maildir(conf, name, route_out);
+	site = conf_site_named(conf, str_skip(name, sizeof(ROUTE_SITE) - 1));
+	return site != NULL ? route_of_site(site, route_out) : -ENOENT;
+}
+
+struct sched_target
+route_target(const struct route *route)
+{
+	CHECK(route->name[0] != '\0');
+	return (struct sched_target){
+	    .name = str_from(route->name),
+	    .host = str_from(route->host[0] ? route->host : route->name),
+	    .is_held = route->is_held,
+	};
+}
