@@ -1,0 +1,318 @@
+/*
+ * A role's process.  The order is the same in each: take the given
+ * descriptors, read the configuration, drop rights, sandbox, loop.  What needs
+ * files (users, the resolver's, the time zone) is read before the sandbox; the
+ * store's thread is made between its two halves, so that it inherits Landlock
+ * and gets the filter of system calls with the others.
+ */
+#include "cmd/child.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/conf_text.h"
+#include "cmd/places.h"
+#include "net/net.h"
+#include "net/privilege.h"
+#include "net/sandbox.h"
+#include "net/stderr_log.h"
+#include "net/writer.h"
+#include "os/os.h"
+#include "role/roles.h"
+#include "store/ram/ram.h"
+#include "store/spool/spool.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+struct child {
+	enum role_kind kind;
+	struct conf *conf;
+	struct net *net;
+	void *role;
+	/* Of the queue role. */
+	struct writer *writer;
+	struct os *os;
+	struct store *store;
+};
+
+static const struct role_ops *const child_ops[ROLE_KINDS] = {
+    [ROLE_RECEIVE] = &role_receive_ops,
+    [ROLE_QUEUE] = &role_queue_ops,
+    [ROLE_DELIVER] = &role_deliver_ops,
+    [ROLE_CONTROL] = &role_control_ops,
+};
+
+enum role_kind
+child_kind(const char *name)
+{
+	for (int kind = 0; kind < ROLE_KINDS; kind++)
+		if (child_ops[kind] != NULL &&
+		    strcmp(name, privilege_role_name((enum role_kind)kind)) ==
+			0)
+			return (enum role_kind)kind;
+	return ROLE_KINDS;
+}
+
+/* Signals are the master's: it tells its children when to end. */
+static void
+child_ignore_signals(void)
+{
+	static const int ignored[] = {
+	    SIGHUP, SIGINT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2};
+	sigset_t none;
+
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		CHECK(signal(ignored[i], SIG_IGN) != SIG_ERR);
+	sigemptyset(&none);
+	CHECK(sigprocmask(SIG_SETMASK, &none, NULL) == 0);
+}
+
+/* How many descriptors stand from CHILD_FD_FIRST on. */
+static size_t
+child_given_count(const struct child *child)
+{
+	switch (child->kind) {
+	case ROLE_RECEIVE:
+		return child->conf->listen_count;
+	case ROLE_CONTROL:
+		return 1;
+	case ROLE_QUEUE:
+		return places_is_ram(child->conf) ? 0 : 1;
+	case ROLE_DELIVER:
+	case ROLE_MASTER:
+	case ROLE_SPAWNER:
+	case ROLE_HELPER:
+	case ROLE_KINDS:
+		break;
+	}
+	return 0;
+}
+
+static int
+child_read_conf(struct child *child)
+{
+	struct buf errors;
+	int error;
+
+	buf_init(&errors, 65536);
+	error = conf_text_read(
+	    CHILD_FD_CONF, "configuration", &errors, &child->conf);
+	if (error < 0)
+		log_event(LOG_ERROR, "settings-bad", "", "error=\"%s\"",
+		    strerror(-error));
+	buf_fini(&errors);
+	close(CHILD_FD_CONF);
+	if (error == 0)
+		log_set(
+		    stderr_log_line, stderr_log_level(child->conf->log_level));
+	return error;
+}
+
+static struct str
+child_user(const struct child *child)
+{
+	switch (child->kind) {
+	case ROLE_RECEIVE:
+		return child->conf->user_receive;
+	case ROLE_QUEUE:
+		return child->conf->user_queue;
+	case ROLE_DELIVER:
+		return child->conf->user_deliver;
+	case ROLE_CONTROL:
+		return child->conf->user_control;
+	case ROLE_MASTER:
+	case ROLE_SPAWNER:
+	case ROLE_HELPER:
+	case ROLE_KINDS:
+		break;
+	}
+	return STR("");
+}
+
+/* Gives up all rights but the role's. */
+static int
+child_confine(struct child *child)
+{
+	struct privilege_user user;
+	int error, directory_fd = -1;
+
+	error = privilege_user_of(child->kind, child_user(child), &user);
+	if (error == 0)
+		error = privilege_drop(&user);
+	if (child->kind == ROLE_QUEUE && child_given_count(child) > 0)
+		directory_fd = CHILD_FD_FIRST;
+	if (error == 0)
+		error = sandbox_lock(child->kind, directory_fd);
+	if (error == 0 && child->kind == ROLE_QUEUE)
+		child->writer = writer_new();
+	if (error == 0)
+		error = sandbox_seal(child->kind);
+	if (error < 0)
+		log_event(LOG_ERROR, "confine-failed", "",
+		    "role=%s error=\"%s\"", privilege_role_name(child->kind),
+		    strerror(-error));
+	return error;
+}
+
+/* What is on the disk is unknown after a sync that failed (the store has said
+   so): the next process finds out from the disk. */
+static void
+child_store_lost(void *arg)
+{
+	_exit(EX_IOERR);
+}
+
+static int
+child_open_store(struct child *child)
+{
+	static const struct store_spool_options options = {
+	    .fatal = child_store_lost};
+	int error;
+
+	if (places_is_ram(child->conf)) {
+		child->store = store_ram_new(NULL);
+		return 0;
+	}
+	child->os = os_real_new(CHILD_FD_FIRST);
+	error = store_spool_open(child->os, &options, &child->store);
+	if (error < 0)
+		log_event(LOG_ERROR, "store-failed", "", "error=\"%s\"",
+		    strerror(-error));
+	return error;
+}
+
+static int
+child_new_queue(struct child *child)
+{
+	struct store_info info;
+	int error = child_open_store(child);
+
+	if (error < 0)
+		return error;
+	child->store->ops->info(child->store, &info);
+	/* The role asks the store from its beginning. */
+	writer_open(child->writer, child->store);
+	net_set_writer(child->net, child->writer);
+	child->role = role_queue_new(
+	    net_env(child->net), child->conf, &info, net_now(child->net));
+	return 0;
+}
+
+/* Makes the role and gives it what is its own. */
+static int
+child_new_role(struct child *child)
+{
+	struct role_env *env = net_env(child->net);
+	int error = 0;
+
+	switch (child->kind) {
+	case ROLE_RECEIVE:
+		child->role = role_receive_new(env, child->conf);
+		break;
+	case ROLE_DELIVER:
+		child->role = role_deliver_new(env, child->conf);
+		break;
+	case ROLE_CONTROL:
+		child->role = role_control_new(env, child->conf);
+		break;
+	case ROLE_QUEUE:
+		error = child_new_queue(child);
+		break;
+	case ROLE_MASTER:
+	case ROLE_SPAWNER:
+	case ROLE_HELPER:
+	case ROLE_KINDS:
+		return -EINVAL;
+	}
+	if (error == 0)
+		net_set_role(child->net, child->role);
+	return error;
+}
+
+static void
+child_free_role(struct child *child)
+{
+	switch (child->kind) {
+	case ROLE_RECEIVE:
+		role_receive_free(child->role);
+		break;
+	case ROLE_DELIVER:
+		role_deliver_free(child->role);
+		break;
+	case ROLE_CONTROL:
+		role_control_free(child->role);
+		break;
+	case ROLE_QUEUE:
+		role_queue_free(child->role);
+		break;
+	case ROLE_MASTER:
+	case ROLE_SPAWNER:
+	case ROLE_HELPER:
+	case ROLE_KINDS:
+		break;
+	}
+	child->role = NULL;
+}
+
+/* Everything up to the loop. */
+static int
+child_enter(struct child *child)
+{
+	bool is_listening =
+	    child->kind == ROLE_RECEIVE || child->kind == ROLE_CONTROL;
+	size_t given;
+	int error = child_read_conf(child);
+
+	if (error < 0)
+		return error;
+	given = child_given_count(child);
+	if (close_range((unsigned)(CHILD_FD_FIRST + given), ~0U, 0) < 0)
+		return -errno;
+	/* The first conversion of a time opens the zone's file. */
+	tzset();
+	child->net = net_new(child_ops[child->kind]);
+	if (child->kind == ROLE_DELIVER)
+		error = net_set_resolver(child->net, &child->conf->resolver);
+	if (error == 0)
+		error = child_confine(child);
+	if (error == 0)
+		error = child_new_role(child);
+	for (size_t i = 0; error == 0 && is_listening && i < given; i++)
+		net_add_listener(child->net, CHILD_FD_FIRST + (int)i);
+	if (error == 0)
+		net_set_master(child->net, CHILD_FD_MASTER);
+	return error;
+}
+
+int
+child_main(enum role_kind kind)
+{
+	struct child child = {.kind = kind};
+	char name[16];
+	int error;
+
+	snprintf(name, sizeof(name), "sendqd-%s", privilege_role_name(kind));
+	(void)prctl(PR_SET_NAME, name, 0, 0, 0);
+	log_set(stderr_log_line, LOG_NOTE);
+	child_ignore_signals();
+	error = child_enter(&child);
+	if (error == 0)
+		net_run(child.net);
+	if (child.role != NULL)
+		child_free_role(&child);
+	net_free(child.net);
+	writer_free(child.writer);
+	if (child.store != NULL)
+		child.store->ops->close(child.store);
+	if (child.os != NULL)
+		os_free(child.os);
+	if (child.conf != NULL)
+		conf_free(child.conf);
+	return error == 0 ? EX_OK : EX_OSERR;
+}

@@ -1,0 +1,330 @@
+/*
+ * Opening what children inherit.  Invariant: a struct places owns each of its
+ * descriptors; -1 where it has none.
+ */
+#include "cmd/places.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "net/privilege.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define PLACES_BACKLOG 4096 /* the kernel lowers it to its own maximum */
+
+union places_sockaddr {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+	struct sockaddr_un local;
+	struct sockaddr_storage space;
+};
+
+static socklen_t
+places_sockaddr_of(
+    const struct conf_address *address, union places_sockaddr *to)
+{
+	memset(to, 0, sizeof(*to));
+	if (address->family == 4) {
+		to->v4.sin_family = AF_INET;
+		to->v4.sin_port = htons(address->port);
+		memcpy(&to->v4.sin_addr, address->bytes, 4);
+		return sizeof(to->v4);
+	}
+	to->v6.sin6_family = AF_INET6;
+	to->v6.sin6_port = htons(address->port);
+	memcpy(&to->v6.sin6_addr, address->bytes, 16);
+	return sizeof(to->v6);
+}
+
+static int
+places_set(int fd, int level, int option)
+{
+	int one = 1;
+
+	return setsockopt(fd, level, option, &one, sizeof(one)) < 0 ? -errno
+	                                                            : 0;
+}
+
+/* A listening socket, or -errno.  What is accepted inherits the options. */
+static int
+places_bind(const struct conf_address *address)
+{
+	union places_sockaddr to;
+	socklen_t size = places_sockaddr_of(address, &to);
+	int fd, error;
+
+	fd = socket(
+	    to.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	error = places_set(fd, SOL_SOCKET, SO_REUSEADDR);
+	if (error == 0)
+		error = places_set(fd, SOL_SOCKET, SO_KEEPALIVE);
+	if (error == 0)
+		error = places_set(fd, IPPROTO_TCP, TCP_NODELAY);
+	/* "[::]:25" and "0.0.0.0:25" stand side by side. */
+	if (error == 0 && address->family == 6)
+		error = places_set(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+	if (error == 0 &&
+	    (bind(fd, &to.any, size) < 0 || listen(fd, PLACES_BACKLOG) < 0))
+		error = -errno;
+	if (error == 0)
+		return fd;
+	close(fd);
+	return error;
+}
+
+/* A copy of OLD's socket with the same address, or -ENOENT. */
+static int
+places_copy_listener(
+    const struct places *old, const struct conf_address *address)
+{
+	union places_sockaddr want, have;
+	socklen_t want_size = places_sockaddr_of(address, &want);
+
+	for (size_t i = 0; old != NULL && i < old->listen_count; i++) {
+		socklen_t size = sizeof(have);
+
+		memset(&have, 0, sizeof(have));
+		if (getsockname(old->listen_fds[i], &have.any, &size) < 0 ||
+		    size != want_size || memcmp(&have, &want, size) != 0)
+			continue;
+		return fcntl(old->listen_fds[i], F_DUPFD_CLOEXEC, 0);
+	}
+	return -ENOENT;
+}
+
+static void
+places_log_listening(int fd)
+{
+	union places_sockaddr at = {0};
+	socklen_t size = sizeof(at);
+	struct conf_address address = {0};
+	char text[46];
+
+	if (getsockname(fd, &at.any, &size) < 0)
+		return;
+	address.family = at.any.sa_family == AF_INET ? 4 : 6;
+	if (address.family == 4) {
+		memcpy(address.bytes, &at.v4.sin_addr, 4);
+		address.port = ntohs(at.v4.sin_port);
+	} else {
+		memcpy(address.bytes, &at.v6.sin6_addr, 16);
+		address.port = ntohs(at.v6.sin6_port);
+	}
+	conf_address_format(&address, text);
+	log_event(LOG_NOTE, "listening", "", "address=%s port=%u", text,
+	    address.port);
+}
+
+static int
+places_open_listeners(
+    const struct conf *conf, const struct places *old, struct places *places)
+{
+	char text[46];
+	int fd;
+
+	places->listen_fds = mem_new(conf->listen_count, sizeof(int));
+	for (size_t i = 0; i < conf->listen_count; i++) {
+		const struct conf_address *address = &conf->listen[i].address;
+
+		fd = places_copy_listener(old, address);
+		if (fd < 0)
+			fd = places_bind(address);
+		if (fd < 0) {
+			conf_address_format(address, text);
+			log_event(LOG_ERROR, "listen-failed", "",
+			    "address=%s port=%u error=\"%s\"", text,
+			    address->port, strerror(-fd));
+			return fd;
+		}
+		places->listen_fds[places->listen_count++] = fd;
+		places_log_listening(fd);
+	}
+	return 0;
+}
+
+/* The directory of PATH is made if only it is missing. */
+static void
+places_make_parent(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *parent;
+
+	if (slash == NULL || slash == path)
+		return;
+	parent = mem_copy_text(path, (size_t)(slash - path));
+	/* Where this fails bind() says what is wrong. */
+	(void)mkdir(parent, 0755);
+	free(parent);
+}
+
+/* Removes the socket of a daemon that is gone: 0, or -EADDRINUSE if one
+   answers there. */
+static int
+places_remove_stale(const union places_sockaddr *to)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int error = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, &to->any, sizeof(to->local)) == 0 || errno == EAGAIN)
+		error = -EADDRINUSE;
+	else if (errno == ECONNREFUSED && unlink(to->local.sun_path) < 0)
+		error = -errno;
+	close(fd);
+	return error;
+}
+
+static int
+places_bind_control(const char *path, uint32_t mode)
+{
+	union places_sockaddr to = {.local.sun_family = AF_UNIX};
+	mode_t before;
+	int fd, error;
+
+	if (strlen(path) >= sizeof(to.local.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(to.local.sun_path, path, strlen(path) + 1);
+	places_make_parent(path);
+	error = places_remove_stale(&to);
+	if (error < 0)
+		return error;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	/* Nobody gets in before the mode is what it shall be. */
+	before = umask(0177);
+	if (bind(fd, &to.any, sizeof(to.local)) < 0)
+		error = -errno;
+	umask(before);
+	if (error == 0 && (chmod(path, (mode_t)(mode & 0777)) < 0 ||
+			      listen(fd, PLACES_BACKLOG) < 0))
+		error = -errno;
+	if (error == 0)
+		return fd;
+	close(fd);
+	return error;
+}
+
+static int
+places_open_control(
+    const struct conf *conf, const struct places *old, struct places *places)
+{
+	char *path =
+	    mem_copy_text(conf->control_socket.data, conf->control_socket.size);
+	int fd;
+
+	if (old != NULL && strcmp(old->control_path, path) == 0)
+		fd = fcntl(old->control_fd, F_DUPFD_CLOEXEC, 0);
+	else
+		fd = places_bind_control(path, conf->control_mode);
+	if (fd < 0) {
+		log_event(LOG_ERROR, "control-socket-failed", "",
+		    "path=%s error=\"%s\"", path, strerror(-fd));
+		free(path);
+		return fd;
+	}
+	places->control_fd = fd;
+	places->control_path = path;
+	return 0;
+}
+
+bool
+places_is_ram(const struct conf *conf)
+{
+	return str_equal(conf->spool, STR("ram:"));
+}
+
+/* The directory, made if need be, of the queue role's user: a descriptor or
+   -errno. */
+static int
+places_open_directory(const char *path, const struct privilege_user *user)
+{
+	int fd, error = 0;
+
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return -errno;
+	if (geteuid() == 0 && fchown(fd, user->uid, user->gid) < 0)
+		error = -errno;
+	if (error == 0 && fchmod(fd, 0700) < 0)
+		error = -errno;
+	if (error == 0)
+		return fd;
+	close(fd);
+	return error;
+}
+
+static int
+places_open_spool(
+    const struct conf *conf, const struct places *old, struct places *places)
+{
+	struct privilege_user user;
+	char *path;
+	int fd;
+
+	if (places_is_ram(conf))
+		return 0;
+	path = mem_copy_text(conf->spool.data, conf->spool.size);
+	fd = privilege_user_of(ROLE_QUEUE, conf->user_queue, &user);
+	/* The master may not give directories away any more: the spool stays
+	   what it was (the caller has seen that it is the same). */
+	if (fd == 0 && old != NULL)
+		fd = fcntl(old->spool_fd, F_DUPFD_CLOEXEC, 0);
+	else if (fd == 0)
+		fd = places_open_directory(path, &user);
+	if (fd < 0)
+		log_event(LOG_ERROR, "spool-failed", "", "path=%s error=\"%s\"",
+		    path, strerror(-fd));
+	free(path);
+	places->spool_fd = fd;
+	return fd < 0 ? fd : 0;
+}
+
+int
+places_open(
+    const struct conf *conf, struct places *old, struct places *places_out)
+{
+	int error;
+
+	*places_out = (struct places){.control_fd = -1, .spool_fd = -1};
+	error = places_open_spool(conf, old, places_out);
+	if (error == 0)
+		error = places_open_listeners(conf, old, places_out);
+	if (error == 0)
+		error = places_open_control(conf, old, places_out);
+	if (error < 0)
+		places_close(places_out, old);
+	return error;
+}
+
+void
+places_close(struct places *places, const struct places *next)
+{
+	for (size_t i = 0; i < places->listen_count; i++)
+		close(places->listen_fds[i]);
+	free(places->listen_fds);
+	if (places->control_fd >= 0)
+		close(places->control_fd);
+	if (places->spool_fd >= 0)
+		close(places->spool_fd);
+	if (places->control_path != NULL &&
+	    (next == NULL || next->control_path == NULL ||
+		strcmp(next->control_path, places->control_path) != 0))
+		(void)unlink(places->control_path);
+	free(places->control_path);
+	*places = (struct places){.control_fd = -1, .spool_fd = -1};
+}

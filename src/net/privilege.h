@@ -1,0 +1,45 @@
+/* Users, capabilities: what is given up, by whom, and for good. */
+#ifndef NET_PRIVILEGE_H
+#define NET_PRIVILEGE_H
+
+#include "base/str.h"
+#include "role/env.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct privilege_user {
+	uid_t uid;
+	gid_t gid;
+};
+
+/* Who a role runs as: the user CONFIGURED, by name or number (also the
+   group's), or, where that is empty,
+   `sendq-ROLE` if there is such a user, else a fixed number.  0, or -ENOENT:
+   the configured user is not there (or is root). */
+int privilege_user_of(enum role_kind kind, struct str configured,
+    struct privilege_user *user_out) __attribute__((warn_unused_result));
+
+/* "receive", ... */
+const char *privilege_role_name(enum role_kind kind);
+
+/* Becomes USER for good, without groups and capabilities.  A process that is
+   not root keeps its user and drops the rest.  0 or -errno; a process that
+   could not drop all of it must end. */
+int privilege_drop(const struct privilege_user *user)
+    __attribute__((warn_unused_result));
+
+/* Becomes USER for good; capabilities go with the user id.  For processes that
+   can change user but not their bounding set.  0 or -errno. */
+int privilege_become(const struct privilege_user *user)
+    __attribute__((warn_unused_result));
+
+/* Keeps what starts and stops children: SETUID, SETGID, KILL,
+   NET_BIND_SERVICE.  (SETPCAP stays in the bounding set, out of reach but for
+   the program that a child executes, which drops the set with it.)  Nothing
+   happens in a process that is not root.  0 or -errno. */
+int privilege_keep_master(void) __attribute__((warn_unused_result));
+/* Keeps SETUID and SETGID; after privilege_keep_master(). */
+int privilege_keep_spawner(void) __attribute__((warn_unused_result));
+
+#endif

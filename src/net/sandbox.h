@@ -1,0 +1,26 @@
+/*
+ * What each role may do after its entry, as one table of rights; everything
+ * else kills the process.  In order: net/privilege.h, then sandbox_lock(), then
+ * threads, then sandbox_seal().
+ */
+#ifndef NET_SANDBOX_H
+#define NET_SANDBOX_H
+
+#include "role/env.h"
+
+#include <stdbool.h>
+
+/* Landlock, no dumps, no core files.  DIRECTORY_FD is what the queue role and
+   helpers work in, -1 for others.  Threads made later share it.  0 or -errno.
+ */
+int sandbox_lock(enum role_kind kind, int directory_fd)
+    __attribute__((warn_unused_result));
+
+/* No new processes, and only the system calls of the role, in all threads. */
+int sandbox_seal(enum role_kind kind) __attribute__((warn_unused_result));
+
+/* False in the sanitizers' builds: their reports open files, trace the process
+   and make threads, so that only users and capabilities are dropped there. */
+bool sandbox_is_walled(void);
+
+#endif
