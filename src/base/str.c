@@ -57,13 +57,6 @@ str_case_starts(struct str s, struct str prefix)
 	return true;
 }
 
-bool
-str_case_ends(struct str s, struct str suffix)
-{
-	return s.size >= suffix.size &&
-	       str_case_equal(str_skip(s, s.size - suffix.size), suffix);
-}
-
 size_t
 str_find(struct str s, char c)
 {

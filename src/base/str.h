@@ -30,7 +30,6 @@ bool str_case_equal(struct str a, struct str b);
 int str_compare(struct str a, struct str b);
 bool str_starts(struct str s, struct str prefix);
 bool str_case_starts(struct str s, struct str prefix);
-bool str_case_ends(struct str s, struct str suffix);
 
 /* Index of the first C in S, or S.size. */
 size_t str_find(struct str s, char c);

@@ -58,28 +58,28 @@ dial_address(const struct addrinfo *to, uint64_t timeout_ms)
 	int wait_ms = timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms;
 	int error = 0, one = 1;
 	socklen_t size = sizeof(error);
-	struct pollfd p = {.events = POLLOUT};
-
-	p.fd = socket(
+	int fd = socket(
 	    to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (p.fd < 0)
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+
+	if (fd < 0)
 		return -errno;
-	if (connect(p.fd, to->ai_addr, to->ai_addrlen) < 0)
+	if (connect(fd, to->ai_addr, to->ai_addrlen) < 0)
 		error = errno;
 	if (error == EINPROGRESS) {
 		int ready = poll(&p, 1, wait_ms);
 
 		error = ready == 0 ? ETIMEDOUT : errno;
 		if (ready > 0 &&
-		    getsockopt(p.fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+		    getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
 			error = errno;
 	}
 	if (error != 0) {
-		close(p.fd);
+		close(fd);
 		return -error;
 	}
-	(void)setsockopt(p.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	return p.fd;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	return fd;
 }
 
 int

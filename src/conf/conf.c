@@ -34,6 +34,17 @@ conf_free(struct conf *conf)
 	free(conf);
 }
 
+/* LINE, or the last line of TEXT where the parser ran past it. */
+static unsigned
+text_line(const char *text, int line)
+{
+	unsigned last = 1;
+
+	for (; *text != '\0'; text++)
+		last += *text == '\n' && text[1] != '\0';
+	return line < 1 ? 1 : (unsigned)line < last ? (unsigned)line : last;
+}
+
 /* The text that was read to the reader's tables. */
 static void
 text_parse(struct reader *r, struct scan *scan)
@@ -55,9 +66,8 @@ text_parse(struct reader *r, struct scan *scan)
 	} else {
 		int error_line = config_error_line(&config);
 
-		reader_mistake_line(r,
-		    error_line > 0 ? (unsigned)error_line : 1, "%s",
-		    config_error_text(&config));
+		reader_mistake_line(r, text_line(scan_text(scan), error_line),
+		    "%s", config_error_text(&config));
 	}
 	config_destroy(&config);
 }

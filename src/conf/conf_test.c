@@ -2,6 +2,7 @@
  * Whole configurations: what a good one becomes, the exact mistakes of bad
  * ones, and many sites.
  */
+#include "base/test_kit.h"
 #include "conf/conf.h"
 
 #include <errno.h>

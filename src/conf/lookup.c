@@ -8,14 +8,12 @@
  */
 #include "conf/lookup.h"
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/num.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-#define uthash_malloc(size) mem_new(1, size)
-#include <uthash.h>
 
 struct lookup_entry {
 	struct str key;

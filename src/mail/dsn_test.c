@@ -1,4 +1,5 @@
 /* Notifications: one golden text, then structure and hostile input. */
+#include "base/test_kit.h"
 #include "mail/dsn.h"
 
 #include <errno.h>

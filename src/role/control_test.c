@@ -389,7 +389,7 @@ test_list_cut(void **state)
 
 	/* The first one of a page: never the same page again. */
 	fake_conn(&f, conn)->unsent = 0;
-	say(conn, "{\"do\":\"list\",\"after\":11,\"total\":9}\n", "");
+	say(conn, "{\"do\":\"list\",\"after\":11}\n", "");
 	request = expect_frame(MESSAGE_LIST).u.list.request;
 	fake_conn(&f, conn)->unsent = CONTROL_LINE_MAX;
 	m.u.list_message.request = request;

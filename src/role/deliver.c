@@ -15,6 +15,7 @@
  * by_query while its query is not 0, and in the heap with its earliest time.
  */
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/heap.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -29,7 +30,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #define DELIVER_MAGIC           0x646c7672u
 #define DELIVER_CONNECT_TIME_MS 30000  /* for one address */

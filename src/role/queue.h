@@ -14,6 +14,7 @@
 #ifndef ROLE_QUEUE_H
 #define ROLE_QUEUE_H
 
+#include "base/hash.h"
 #include "conf/conf.h"
 #include "role/env.h"
 #include "role/message.h"
@@ -24,7 +25,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <uthash.h>
 
 /* A lease lasts half an hour, and longer for what is large on a line of 50
    bytes a second; a final dot is never sent after it. */

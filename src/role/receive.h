@@ -24,6 +24,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/hash.h"
 #include "base/heap.h"
 #include "conf/conf.h"
 #include "mail/envelope.h"
@@ -37,7 +38,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <uthash.h>
 
 #define RECEIVE_HOPS_MAX    100     /* Received fields; RFC 5321 6.3 */
 #define RECEIVE_ARENA_MAX   2097152 /* of a transaction's envelope */

@@ -13,12 +13,12 @@
  */
 #include "sched/sched.h"
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/heap.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #define SCHED_HOST_START     2     /* sessions of a host nobody knows */
@@ -668,12 +668,6 @@ sched_state(const struct sched *s, struct str name, bool is_held,
 		return "backoff";
 	}
 	return d->is_released ? "released" : "waiting";
-}
-
-uint32_t
-sched_session_count(const struct sched *s)
-{
-	return HASH_COUNT(s->sessions);
 }
 
 void

@@ -115,7 +115,6 @@ uint64_t sched_rank(uint64_t arrival_ms, uint64_t size, int priority);
    host is tried again (0 = not set). */
 const char *sched_state(const struct sched *s, struct str name, bool is_held,
     uint64_t now_ms, uint64_t *due_ms_out);
-uint32_t sched_session_count(const struct sched *s);
 void sched_check(const struct sched *s);
 
 #endif

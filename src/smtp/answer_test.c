@@ -92,7 +92,8 @@ test_read(struct str bytes, unsigned cut, char *events, size_t events_max)
 		bytes = str_skip(bytes, n - piece.size);
 	}
 	if (!is_junk && smtp_answer_is_partial(&a))
-		strncat(events, "part", events_max - strlen(events) - 1);
+		snprintf(events + strlen(events), events_max - strlen(events),
+		    "part");
 	smtp_answer_fini(&a);
 }
 

@@ -2,6 +2,7 @@
  * The server machine at its edges: limits and one past them, every verb in
  * every state, ends at every point, random bytes.
  */
+#include "base/test_kit.h"
 #include "smtp/session_test.h"
 
 /* Feeds PREFIX, SIZE times FILL, and SUFFIX; returns what came last. */

@@ -2,6 +2,7 @@
  * The server machine: dialogues fed whole, byte by byte and cut at random
  * places give the same replies and the same questions.
  */
+#include "base/test_kit.h"
 #include "smtp/session_test.h"
 
 struct dialogue {

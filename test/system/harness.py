@@ -304,6 +304,8 @@ class Sink:
             elif verb == "MAIL":
                 sender, recipients = argument, []
                 say("250 2.1.0 ok")
+            elif verb == "RCPT" and sender is None:
+                say("503 5.5.1 MAIL first")
             elif verb == "RCPT":
                 recipients.append(re.search(r"<(.*)>", argument).group(1))
                 say("250 2.1.5 ok")

@@ -227,6 +227,8 @@ class Script:
                     verb = line[:4].upper()
                     if verb in (b"ETRN", b"QSND"):
                         reply = answer
+                    elif verb == b"HELO":
+                        reply = "250 far.test"
                     elif verb == b"QUIT":
                         reply = "221 bye"
                     else:

@@ -9,10 +9,9 @@
 #ifndef STORE_RAM_RAM_MODEL_H
 #define STORE_RAM_RAM_MODEL_H
 
+#include "base/hash.h"
 #include "os/os.h"
 #include "store/store.h"
-
-#include <uthash.h>
 
 struct ram_row {
 	struct store_row row;

@@ -87,9 +87,8 @@ spool_remove_gone(struct spool *spool)
 int
 spool_end_run(struct spool *spool)
 {
-	int error = spool_log_flush(&spool->log, spool->is_sync_wanted);
+	int error = spool_log_flush(&spool->log);
 
-	spool->is_sync_wanted = false;
 	if (error == 0)
 		spool_remove_gone(spool);
 	else
@@ -112,7 +111,6 @@ spool_make_room(struct spool *spool, uint64_t size)
 	if (spool_log_fits(&spool->log, size))
 		return 0;
 	/* The segment has to be whole before the next one says so. */
-	spool->is_sync_wanted = true;
 	error = spool_end_run(spool);
 	if (error < 0)
 		return -EAGAIN;
@@ -126,12 +124,9 @@ int
 spool_commit(struct spool *spool, bool is_clean)
 {
 	struct spool_state state;
-	int error;
 
+	/* Everything that was written is synced. */
 	CHECK(buf_size(&spool->log.pending) == 0);
-	error = spool_log_flush(&spool->log, true);
-	if (error < 0)
-		return spool_index_fail(&spool->index, error);
 	state = (struct spool_state){
 	    .covered = spool_log_end(&spool->log),
 	    .seq = spool->log.seq_next,
@@ -179,7 +174,6 @@ spool_undo(struct spool *spool, size_t pending_before)
 
 	if (pending > pending_before)
 		spool_log_take_back(&spool->log, pending_before);
-	spool->is_sync_wanted = true;
 	if (spool_end_run(spool) == 0)
 		spool_repair(spool);
 }

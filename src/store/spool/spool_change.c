@@ -144,7 +144,6 @@ spool_do_change(struct spool *spool, struct store_request *request)
 	if (error == 0 && slice.row_count > 0) {
 		error =
 		    spool_add(spool, SPOOL_CHANGE, &slice.body, NULL, &found);
-		spool->is_sync_wanted |= error == 0;
 		if (error == 0)
 			error = spool_apply_change(&spool->index, &slice.body);
 	}

@@ -235,7 +235,6 @@ spool_clean(struct spool *spool, uint64_t bytes)
 		if (error != -ENOSPC && error != -EDQUOT)
 			spool->clean_stuck = piece.segment;
 	}
-	spool->is_sync_wanted = true;
 	return spool_end_run(spool) == 0 && error == 0;
 }
 

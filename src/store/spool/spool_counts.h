@@ -7,9 +7,8 @@
 #ifndef STORE_SPOOL_SPOOL_COUNTS_H
 #define STORE_SPOOL_SPOOL_COUNTS_H
 
+#include "base/hash.h"
 #include "store/spool/spool_index.h"
-
-#include <uthash.h>
 
 struct spool_destination {
 	UT_hash_handle hh; /* by name */

@@ -31,7 +31,6 @@ struct spool {
 	struct store_request **requests; /* the batch at work */
 	size_t first;                    /* of the run */
 	size_t now;                      /* the request at work */
-	bool is_sync_wanted;             /* by the run */
 	bool is_dead;
 	/* Cleaning: the next record to look at, and what may be copied. */
 	struct spool_at clean_at;

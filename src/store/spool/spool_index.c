@@ -163,19 +163,6 @@ index_set_schema(struct spool_index *index)
 	return error;
 }
 
-static int
-index_prepare(struct spool_index *index)
-{
-	for (size_t i = 0; i < SPOOL_SQL_COUNT; i++) {
-		int code = sqlite3_prepare_v3(index->db, index_texts[i], -1,
-		    SQLITE_PREPARE_PERSISTENT, &index->statements[i], NULL);
-
-		if (code != SQLITE_OK)
-			return index_fail_code(index, code);
-	}
-	return 0;
-}
-
 /* Reads what the last commit said. */
 static int
 index_load(struct spool_index *index)
@@ -255,8 +242,6 @@ spool_index_open(
 		error = index_set_modes(index);
 	if (error == 0)
 		error = index_set_schema(index);
-	if (error == 0)
-		error = index_prepare(index);
 	if (error == 0)
 		error = index_begin(index);
 	if (error == 0)
@@ -463,20 +448,32 @@ index_bind(sqlite3_stmt *statement, const char *types, va_list args)
 sqlite3_stmt *
 spool_sql(struct spool_index *index, enum spool_sql sql, const char *types, ...)
 {
-	sqlite3_stmt *statement = index->statements[sql];
+	sqlite3_stmt **statement = &index->statements[sql];
 	va_list args;
+	int code;
 
+	if (*statement == NULL) {
+		code = sqlite3_prepare_v3(index->db, index_texts[sql], -1,
+		    SQLITE_PREPARE_PERSISTENT, statement, NULL);
+		if (code != SQLITE_OK) {
+			index_fail_code(index, code);
+			return NULL;
+		}
+	}
 	va_start(args, types);
-	index_bind(statement, types, args);
+	index_bind(*statement, types, args);
 	va_end(args);
-	return statement;
+	return *statement;
 }
 
 int
 spool_sql_step(struct spool_index *index, sqlite3_stmt *statement)
 {
-	int code = sqlite3_step(statement);
+	int code;
 
+	if (statement == NULL)
+		return index->error;
+	code = sqlite3_step(statement);
 	if (code == SQLITE_ROW)
 		return 1;
 	sqlite3_reset(statement);

@@ -86,7 +86,8 @@ int spool_index_rollback(struct spool_index *index);
    both; only after a commit. */
 int spool_index_checkpoint(struct spool_index *index);
 
-/* Binds the values as TYPES says: 'u' uint64_t, 'b' struct str. */
+/* Binds the values as TYPES says: 'u' uint64_t, 'b' struct str.  NULL if that
+   fails, and then so does spool_sql_step(). */
 sqlite3_stmt *spool_sql(
     struct spool_index *index, enum spool_sql sql, const char *types, ...);
 /* 1 for a row, 0 at the end, -errno.  After the end it is reset. */

@@ -5,9 +5,8 @@
 #ifndef STORE_SPOOL_SPOOL_LEASE_H
 #define STORE_SPOOL_SPOOL_LEASE_H
 
+#include "base/hash.h"
 #include "store/store.h"
-
-#include <uthash.h>
 
 struct spool_lease {
 	UT_hash_handle hh;

@@ -263,29 +263,25 @@ log_wipe(struct spool_log *log, struct spool_segment *newest)
 }
 
 int
-spool_log_flush(struct spool_log *log, bool is_synced)
+spool_log_flush(struct spool_log *log)
 {
 	struct spool_segment *newest = spool_log_newest(log);
 	struct str bytes = buf_str(&log->pending);
 	int error;
 
-	if (bytes.size > 0) {
-		error = os_pwrite(log->os, newest->file, bytes, newest->end);
-		buf_clear(&log->pending);
-		if (error < 0) {
-			log_event(LOG_ERROR, "spool-write", "",
-			    "segment=%" PRIu64 " offset=%" PRIu64 " error=%d",
-			    newest->number, newest->end, -error);
-			return log_wipe(log, newest) < 0 ? SPOOL_LOST : error;
-		}
-		newest->end += bytes.size;
-		log->is_unsynced = true;
-	}
-	if (!is_synced || !log->is_unsynced)
+	if (bytes.size == 0)
 		return 0;
+	error = os_pwrite(log->os, newest->file, bytes, newest->end);
+	buf_clear(&log->pending);
+	if (error < 0) {
+		log_event(LOG_ERROR, "spool-write", "",
+		    "segment=%" PRIu64 " offset=%" PRIu64 " error=%d",
+		    newest->number, newest->end, -error);
+		return log_wipe(log, newest) < 0 ? SPOOL_LOST : error;
+	}
 	if (os_datasync(log->os, newest->file) < 0)
 		return SPOOL_LOST;
-	log->is_unsynced = false;
+	newest->end += bytes.size;
 	log->synced_seq = log->seq_next;
 	return 0;
 }
@@ -342,9 +338,6 @@ spool_log_roll(struct spool_log *log, uint64_t size)
 	CHECK(buf_size(&log->pending) == 0);
 	if (room < log->segment_size)
 		room = log->segment_size;
-	error = previous != NULL ? spool_log_flush(log, true) : 0;
-	if (error < 0)
-		return error;
 	os_random(log->os, &header.salt, sizeof(header.salt));
 	error = log_make(log, &header, room, &file);
 	if (error < 0) {

@@ -50,7 +50,6 @@ struct spool_log {
 	uint64_t seq_next;     /* of the next record */
 	uint64_t synced_seq;   /* all below it are on stable storage */
 	uint64_t sealed_bytes; /* valid bytes of all segments but the newest */
-	bool is_unsynced;      /* something was written since the last sync */
 	uint64_t queue_ms;     /* clocks for the header of a new segment */
 	uint64_t wall_ms;
 	uint64_t use_count;
@@ -88,10 +87,9 @@ int spool_log_add_stored(
 void spool_log_take_back(struct spool_log *log, size_t size);
 bool spool_log_fits(const struct spool_log *log, uint64_t size);
 
-/* Writes what is pending, and syncs with IS_SYNCED or if something that was
-   written before still has to be.  After an error that is not SPOOL_LOST
-   nothing of it is in the log. */
-int spool_log_flush(struct spool_log *log, bool is_synced);
+/* Writes what is pending, if anything, and syncs it.  After an error that is
+   not SPOOL_LOST nothing of it is in the log. */
+int spool_log_flush(struct spool_log *log);
 /* Starts a segment with room for a record of SIZE bytes; nothing may be
    pending. */
 int spool_log_roll(struct spool_log *log, uint64_t size);

@@ -7,10 +7,9 @@
 #ifndef STORE_SPOOL_SPOOL_STAGE_H
 #define STORE_SPOOL_SPOOL_STAGE_H
 
+#include "base/hash.h"
 #include "os/os.h"
 #include "store/store.h"
-
-#include <uthash.h>
 
 #define SPOOL_STAGE_NAME_MAX 32
 #define SPOOL_STAGES_MAX     512 /* files that are open at a time */

@@ -135,7 +135,6 @@ write_note_message(struct spool *spool, const struct store_message *message)
 		stage->is_used = true;
 	if (message->arrival_ms > spool->log.queue_ms)
 		spool->log.queue_ms = message->arrival_ms;
-	spool->is_sync_wanted = true;
 }
 
 int
@@ -235,7 +234,6 @@ write_settle(struct spool *spool, struct store_request *request, uint64_t key)
 		error = spool_add(spool, SPOOL_SETTLE, &body, dsn, &found);
 	if (error < 0)
 		return error;
-	spool->is_sync_wanted = true;
 	if (dsn != NULL)
 		write_note_message(spool, dsn);
 	body.message.key = found.header.seq;
@@ -349,7 +347,6 @@ spool_do_due(struct spool *spool, struct store_request *request)
 	body.key = due[count - 1].key;
 	body.due_index = (uint32_t)due[count - 1].index;
 	error = write_due_answer(spool, request, due, count);
-	/* It needs no sync: what is lost of it is simply due again. */
 	if (error == 0)
 		error = spool_add(spool, SPOOL_DUE, &body, NULL, &found);
 	if (error == 0)
@@ -373,7 +370,6 @@ spool_do_rehold(struct spool *spool, struct store_request *request)
 		error = spool_add(spool, SPOOL_REHOLD, &body, NULL, &found);
 	if (error < 0)
 		return error;
-	spool->is_sync_wanted = true;
 	return spool_apply_rehold(&spool->index, body.destination);
 }
 
@@ -411,7 +407,6 @@ spool_do_clock(struct spool *spool, struct store_request *request)
 
 	if (error < 0)
 		return error;
-	spool->is_sync_wanted = true;
 	if (body.queue_ms > spool->log.queue_ms)
 		spool->log.queue_ms = body.queue_ms;
 	spool->log.wall_ms = body.wall_ms;
