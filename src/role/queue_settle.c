@@ -225,12 +225,26 @@ settle_begin(struct queue *q, uint64_t now_ms, struct queue_lease *lease)
 	q->env->ops->store(q->env, request);
 }
 
+/* Rows of the lease's destination may be taken again: the scheduler, which may
+   believe it to be empty, is told before the session is seen to end. */
+static void
+settle_tell_ready(
+    struct queue *q, const struct queue_lease *lease, uint64_t count)
+{
+	struct route route;
+
+	if (count > 0 &&
+	    route_of_destination(q->conf,
+		lease->take->request->u.take.destination, &route) == 0)
+		queue_ready(q, &route, count);
+}
+
 void
 queue_settle_results(struct queue *q, uint64_t now_ms,
     struct queue_lease *lease, const struct message_job_result *results,
     size_t count)
 {
-	size_t rows = lease->lease->row_count;
+	size_t rows = lease->lease->row_count, untried = 0;
 
 	CHECK(!lease->is_settling);
 	lease->is_settling = true;
@@ -243,6 +257,9 @@ queue_settle_results(struct queue *q, uint64_t now_ms,
 	for (size_t i = 0; i < rows; i++)
 		settle_row(q, now_ms, lease, i,
 		    result_of(results, count, lease->lease->rows[i].index));
+	for (size_t i = 0; i < rows; i++)
+		untried += lease->results[i].outcome == STORE_UNTRIED;
+	settle_tell_ready(q, lease, untried);
 	settle_begin(q, now_ms, lease);
 }
 
@@ -337,6 +354,9 @@ queue_settle_stored(
 		settle_log(lease, request);
 	if (request->error == 0 && request->u.settle.dsn != NULL)
 		queue_appended(q, request->u.settle.dsn);
+	/* A lease that was full may have left recipients of its message. */
+	if (lease->lease->row_count == STORE_LEASE_ROWS_MAX)
+		settle_tell_ready(q, lease, 1);
 	number = lease->session;
 	session = queue_session_find(q, number);
 	if (session != NULL) {

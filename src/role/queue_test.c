@@ -265,6 +265,38 @@ queued(struct world *w)
 	}
 }
 
+/* The 250 is a promise: it waits for the store, and a store that refuses is
+   no 250 at all. */
+static void
+test_no_reply_before_the_store_answers(void **state)
+{
+	struct world w;
+	struct message m = {.type = MESSAGE_INTAKE_OPEN};
+	struct store_request *request;
+
+	world_init(&w);
+	m.u.intake_open.transaction = 1;
+	m.u.intake_open.id = STR("ID000001");
+	give(&w, RECEIVE, &m);
+	m = (struct message){.type = MESSAGE_INTAKE_RECIPIENT};
+	m.u.intake_recipient.transaction = 1;
+	m.u.intake_recipient.recipient.address = STR("u@ship7.test");
+	give(&w, RECEIVE, &m);
+	m = (struct message){.type = MESSAGE_INTAKE_COMMIT};
+	m.u.intake_commit.transaction = 1;
+	assert_int_equal(fake_frame(&w.f, RECEIVE, &m), 0);
+	expect_none(&w, RECEIVE, MESSAGE_INTAKE_DONE);
+	request = fake_take_request(&w.f);
+	assert_non_null(request);
+	assert_int_equal(request->verb, STORE_APPEND);
+	request->error = -ENOSPC;
+	role_queue_ops.stored(w.role, w.f.now_ms, request);
+	expect(&w, RECEIVE, MESSAGE_INTAKE_DONE, &m);
+	assert_int_equal(m.u.intake_done.code, 452);
+	assert_int_equal(queued(&w), 0);
+	world_fini(&w);
+}
+
 static void
 test_held_until_asked(void **state)
 {
@@ -423,6 +455,69 @@ test_dead_host_touches_no_message(void **state)
 	world_fini(&w);
 }
 
+/* A session that took all there was and broke: it is all tried again. */
+static void
+test_what_a_broken_session_held_is_tried_again(void **state)
+{
+	static const char *const recipients[] = {
+	    "u@away.test", "u@ship7.test"};
+
+	for (size_t i = 0; i < 2; i++) {
+		struct world w;
+		struct message m;
+		uint32_t session;
+
+		world_init(&w);
+		intake_one(&w, "", recipients[i]);
+		if (i == 1)
+			trigger(&w, "ship7", NULL, MESSAGE_TRIGGER_STARTED, 1);
+		expect(&w, DELIVER, MESSAGE_SESSION_START, &m);
+		session = m.u.session_start.session;
+		next(&w, session, 1);
+		expect(&w, DELIVER, MESSAGE_JOB, &m);
+		next(&w, session, 1);
+		expect_none(&w, DELIVER, MESSAGE_JOB_NONE);
+		end_session(&w, session, true, false);
+		fake_timer(&w.f, w.f.now_ms + 60000);
+		pump(&w);
+		expect(&w, DELIVER, MESSAGE_SESSION_START, &m);
+		next(&w, m.u.session_start.session, 1);
+		expect(&w, DELIVER, MESSAGE_JOB, &m);
+		world_fini(&w);
+	}
+}
+
+static void
+test_many_recipients_at_one_destination(void **state)
+{
+	static char text[250][24];
+	const char *recipients[251] = {NULL};
+	struct world w;
+	struct message m;
+	size_t seen = 0;
+	uint32_t session;
+
+	for (size_t i = 0; i < 250; i++) {
+		snprintf(text[i], sizeof(text[i]), "u%zu@away.test", i);
+		recipients[i] = text[i];
+	}
+	world_init(&w);
+	assert_int_equal(
+	    intake(&w, "", recipients, STR("S: x\r\n\r\nb\r\n")), 250);
+	expect(&w, DELIVER, MESSAGE_SESSION_START, &m);
+	session = m.u.session_start.session;
+	next(&w, session, 2);
+	while (seen < 250) {
+		expect(&w, DELIVER, MESSAGE_JOB, &m);
+		seen += m.u.job.row_count;
+		settle(&w, &m, m.u.job.row_count, SMTP_ACCEPTED, "250 ok");
+		next(&w, session, 1);
+	}
+	assert_int_equal(seen, 250);
+	assert_int_equal(queued(&w), 0);
+	world_fini(&w);
+}
+
 static void
 test_domain_that_takes_no_mail_is_returned(void **state)
 {
@@ -571,11 +666,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_no_reply_before_the_store_answers),
 	    cmocka_unit_test(test_held_until_asked),
 	    cmocka_unit_test(test_partial_release_leaves_the_rest),
 	    cmocka_unit_test(test_each_recipient_has_its_own_fate),
 	    cmocka_unit_test(test_deferred_too_long_is_returned),
 	    cmocka_unit_test(test_dead_host_touches_no_message),
+	    cmocka_unit_test(test_what_a_broken_session_held_is_tried_again),
+	    cmocka_unit_test(test_many_recipients_at_one_destination),
 	    cmocka_unit_test(test_domain_that_takes_no_mail_is_returned),
 	    cmocka_unit_test(test_lost_deliver_returns_its_leases),
 	    cmocka_unit_test(test_large_content_is_staged_and_read_in_blocks),
