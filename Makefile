@@ -1,4 +1,5 @@
 # make           build/<mode>/bin/{sendqd,sendq,sendmail,sendqctl}
+# make install   PREFIX=/usr/local DESTDIR=
 # make check     everything that takes under a minute: build, unit tests, lint
 # make unit      unit tests; T=src/base/buf_test.c runs one
 # make lint      clang-format, tools/tidy, cppcheck, mandoc
@@ -44,7 +45,7 @@ TESTS := $(if $(T),$(T),$(foreach d,$(DIRS),$(wildcard src/$(d)/*_test.c)))
 TEST_BINS = $(TESTS:src/%.c=$(BUILD)/test/%)
 LIB = $(BUILD)/libsendq.a
 
-all: $(PROGRAMS:%=$(BUILD)/bin/%) $(BUILD)/bin/mailq
+all: $(PROGRAMS:%=$(BUILD)/bin/%) $(BUILD)/bin/mailq $(BUILD)/man/sendq.conf.5
 
 $(BUILD)/obj/%.o: src/%.c
 	@mkdir -p $(@D)
@@ -53,6 +54,12 @@ $(BUILD)/obj/%.o: src/%.c
 $(LIB): $(OBJECTS)
 	@rm -f $@
 	ar rcs $@ $(OBJECTS)
+
+# The settings in the manual page come from the table that the parser uses.
+$(BUILD)/man/sendq.conf.5: man/sendq.conf.5.in $(BUILD)/bin/sendqd
+	@mkdir -p $(@D)
+	$(BUILD)/bin/sendqd --help-settings-mdoc > $@.settings
+	sed -e '/^@SETTINGS@$$/{r $@.settings' -e 'd;}' $< > $@
 
 $(BUILD)/bin/mailq: $(BUILD)/bin/sendmail
 	ln -sf sendmail $@
@@ -79,9 +86,19 @@ lint:
 
 check: all unit lint
 
+# PREFIX and DESTDIR as usual; the service manager's file is in contrib/.
+PREFIX ?= /usr/local
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin
+	install $(BUILD)/bin/sendq $(DESTDIR)$(PREFIX)/bin/
+	install $(BUILD)/bin/sendqd $(BUILD)/bin/sendqctl $(DESTDIR)$(PREFIX)/sbin/
+	for page in man/*.[1578] $(BUILD)/man/*.[1578]; do \
+		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; \
+	done
+
 clean:
 	rm -rf build
 
 -include $(OBJECTS:.o=.d) $(TEST_BINS:$(BUILD)/test/%=$(BUILD)/obj/%.d)
-.PHONY: all test-programs unit format lint check clean
+.PHONY: all install test-programs unit format lint check clean
 .SECONDARY:

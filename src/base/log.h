@@ -18,7 +18,8 @@ enum log_level {
 	LOG_DETAIL
 };
 
-#define LOG_LINE_MAX 2000
+#define LOG_LINE_MAX  2000
+#define LOG_VALUE_MAX 500
 
 /* Takes one line without its newline. */
 typedef void log_sink_fn(enum log_level level, struct str line);
@@ -27,8 +28,11 @@ typedef void log_sink_fn(enum log_level level, struct str line);
 void log_set(log_sink_fn *sink, enum log_level level);
 
 /* One event.  ID is a queue id or "" (written as "-").  FORMAT gives
-   "key=value ..."; bytes outside printable ASCII are written as \xNN and a
-   line over LOG_LINE_MAX is cut. */
+   "key=value ..." with the conversions %s, %.*s, %d and %u (also with l, ll and
+   z); a value ends at the next space of FORMAT itself.  What is no printable
+   ASCII is written as \xNN; a value with a space, a quote or a backslash is put
+   in quotes; one over LOG_VALUE_MAX bytes is cut and ends in dots, and a line
+   over LOG_LINE_MAX is cut behind a value. */
 void log_event(enum log_level level, const char *event, const char *id,
     const char *format, ...) __attribute__((format(printf, 4, 5)));
 

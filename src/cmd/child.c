@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "cmd/conf_text.h"
 #include "cmd/places.h"
+#include "net/log_target.h"
 #include "net/net.h"
 #include "net/privilege.h"
 #include "net/sandbox.h"
@@ -41,21 +42,38 @@ struct child {
 	struct store *store;
 };
 
-static const struct role_ops *const child_ops[ROLE_KINDS] = {
-    [ROLE_RECEIVE] = &role_receive_ops,
-    [ROLE_QUEUE] = &role_queue_ops,
-    [ROLE_DELIVER] = &role_deliver_ops,
-    [ROLE_CONTROL] = &role_control_ops,
-};
+/* NULL for a kind that is not made of handlers. */
+static const struct role_ops *
+child_ops(enum role_kind kind)
+{
+	switch (kind) {
+	case ROLE_RECEIVE:
+		return &role_receive_ops;
+	case ROLE_QUEUE:
+		return &role_queue_ops;
+	case ROLE_DELIVER:
+		return &role_deliver_ops;
+	case ROLE_CONTROL:
+		return &role_control_ops;
+	case ROLE_MASTER:
+	case ROLE_SPAWNER:
+	case ROLE_HELPER:
+	case ROLE_KINDS:
+		break;
+	}
+	return NULL;
+}
 
 enum role_kind
 child_kind(const char *name)
 {
-	for (int kind = 0; kind < ROLE_KINDS; kind++)
-		if (child_ops[kind] != NULL &&
-		    strcmp(name, privilege_role_name((enum role_kind)kind)) ==
-			0)
-			return (enum role_kind)kind;
+	for (int i = 0; i < ROLE_KINDS; i++) {
+		enum role_kind kind = (enum role_kind)i;
+
+		if (child_ops(kind) != NULL &&
+		    strcmp(name, privilege_role_name(kind)) == 0)
+			return kind;
+	}
 	return ROLE_KINDS;
 }
 
@@ -104,13 +122,10 @@ child_read_conf(struct child *child)
 	error = conf_text_read(
 	    CHILD_FD_CONF, "configuration", &errors, &child->conf);
 	if (error < 0)
-		log_event(LOG_ERROR, "settings-bad", "", "error=\"%s\"",
+		log_event(LOG_ERROR, "settings-bad", "", "error=%s",
 		    strerror(-error));
 	buf_fini(&errors);
 	close(CHILD_FD_CONF);
-	if (error == 0)
-		log_set(
-		    stderr_log_line, stderr_log_level(child->conf->log_level));
 	return error;
 }
 
@@ -154,9 +169,8 @@ child_confine(struct child *child)
 	if (error == 0)
 		error = sandbox_seal(child->kind);
 	if (error < 0)
-		log_event(LOG_ERROR, "confine-failed", "",
-		    "role=%s error=\"%s\"", privilege_role_name(child->kind),
-		    strerror(-error));
+		log_event(LOG_ERROR, "confine-failed", "", "role=%s error=%s",
+		    privilege_role_name(child->kind), strerror(-error));
 	return error;
 }
 
@@ -182,7 +196,7 @@ child_open_store(struct child *child)
 	child->os = os_real_new(CHILD_FD_FIRST);
 	error = store_spool_open(child->os, &options, &child->store);
 	if (error < 0)
-		log_event(LOG_ERROR, "store-failed", "", "error=\"%s\"",
+		log_event(LOG_ERROR, "store-failed", "", "error=%s",
 		    strerror(-error));
 	return error;
 }
@@ -274,9 +288,10 @@ child_enter(struct child *child)
 	given = child_given_count(child);
 	if (close_range((unsigned)(CHILD_FD_FIRST + given), ~0U, 0) < 0)
 		return -errno;
+	log_target_set(child->conf);
 	/* The first conversion of a time opens the zone's file. */
 	tzset();
-	child->net = net_new(child_ops[child->kind]);
+	child->net = net_new(child_ops(child->kind));
 	if (child->kind == ROLE_DELIVER)
 		error = net_set_resolver(child->net, &child->conf->resolver);
 	if (error == 0)

@@ -227,17 +227,16 @@ helper_main(struct str path, struct str hostname, int fd)
 	(void)prctl(PR_SET_NAME, "sendqd-helper", 0, 0, 0);
 	directory_fd = helper_enter(path);
 	if (directory_fd < 0) {
-		log_event(LOG_ERROR, "maildir-failed", "",
-		    "path=%.*s error=\"%s\"", STR_ARG(path),
-		    strerror(-directory_fd));
+		log_event(LOG_ERROR, "maildir-failed", "", "path=%.*s error=%s",
+		    STR_ARG(path), strerror(-directory_fd));
 		return EX_CANTCREAT;
 	}
 	os = os_real_new(directory_fd);
 	maildir = maildir_new(os, hostname);
 	error = helper_work(maildir, fd);
 	if (error < 0)
-		log_event(LOG_DETAIL, "maildir-ended", "",
-		    "path=%.*s error=\"%s\"", STR_ARG(path), strerror(-error));
+		log_event(LOG_DETAIL, "maildir-ended", "", "path=%.*s error=%s",
+		    STR_ARG(path), strerror(-error));
 	maildir_free(maildir);
 	os_free(os);
 	return error < 0 ? EX_TEMPFAIL : EX_OK;

@@ -19,7 +19,7 @@
 #include "cmd/master_child.h"
 #include "net/channel.h"
 #include "net/privilege.h"
-#include "net/stderr_log.h"
+#include "net/log_target.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -160,7 +160,7 @@ master_change_conf(struct master *master)
 	master->text_fd = master->next_text_fd;
 	master->next_conf = NULL;
 	master->next_text_fd = -1;
-	log_set(stderr_log_line, stderr_log_level(master->conf->log_level));
+	log_target_set(master->conf);
 }
 
 /* Goes on when children have ended. */
@@ -298,7 +298,7 @@ master_start_child(struct master_child *child)
 
 	child->started_ms = master_now_ms();
 	if (error < 0) {
-		log_event(LOG_ERROR, "start-failed", "", "role=%s error=\"%s\"",
+		log_event(LOG_ERROR, "start-failed", "", "role=%s error=%s",
 		    privilege_role_name(child->kind), strerror(-error));
 		master_set_timer(&child->timer,
 		    master_back_off(child->started_ms, &child->backoff_ms));
@@ -464,6 +464,22 @@ master_read_next(struct master *master, struct buf *errors)
 	    master->next_conf, &master->places, &master->next_places);
 }
 
+/* One line for each mistake, or for ERROR if there are none to be told. */
+static void
+master_log_mistakes(struct str lines, int error)
+{
+	if (lines.size == 0)
+		log_event(LOG_ERROR, "reload-refused", "", "error=%s",
+		    strerror(-error));
+	while (lines.size > 0) {
+		struct str line = str_head(lines, str_find(lines, '\n'));
+
+		lines = str_skip(lines, line.size + 1);
+		log_event(LOG_ERROR, "reload-refused", "", "error=%.*s",
+		    STR_ARG(line));
+	}
+}
+
 static void
 master_reload(struct master *master)
 {
@@ -477,9 +493,7 @@ master_reload(struct master *master)
 	if (error == 0) {
 		master_stop(master, "reload", false);
 	} else {
-		log_event(LOG_ERROR, "reload-refused", "", "error=\"%s\"",
-		    strerror(-error));
-		fprintf(stderr, "%.*s", STR_ARG(buf_str(&errors)));
+		master_log_mistakes(buf_str(&errors), error);
 		if (master->next_conf != NULL)
 			conf_free(master->next_conf);
 		if (master->next_text_fd >= 0)
@@ -575,7 +589,7 @@ master_run(const char *file_name, int text_fd, struct conf *conf)
 	    .places = {.control_fd = -1, .spool_fd = -1}};
 	int error;
 
-	log_set(stderr_log_line, stderr_log_level(conf->log_level));
+	log_target_set(conf);
 	log_event(LOG_NOTE, "started", "", "pid=%d", (int)getpid());
 	master_raise_limits();
 	master_init(&master);
@@ -586,7 +600,7 @@ master_run(const char *file_name, int text_fd, struct conf *conf)
 		error = privilege_keep_master();
 		if (error < 0) {
 			log_event(LOG_ERROR, "confine-failed", "",
-			    "role=master error=\"%s\"", strerror(-error));
+			    "role=master error=%s", strerror(-error));
 			master.exit_status = EX_OSERR;
 		}
 	}

@@ -182,8 +182,8 @@ master_child_link(struct master_child *a, struct master_child *b)
 		return;
 	if (socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) <
 	    0) {
-		log_event(LOG_ERROR, "link-failed", "", "error=\"%s\"",
-		    strerror(errno));
+		log_event(
+		    LOG_ERROR, "link-failed", "", "error=%s", strerror(errno));
 		master_child_kill(a->kind == ROLE_QUEUE ? b : a);
 		return;
 	}

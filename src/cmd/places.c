@@ -143,8 +143,8 @@ places_open_listeners(
 		if (fd < 0) {
 			conf_address_format(address, text);
 			log_event(LOG_ERROR, "listen-failed", "",
-			    "address=%s port=%u error=\"%s\"", text,
-			    address->port, strerror(-fd));
+			    "address=%s port=%u error=%s", text, address->port,
+			    strerror(-fd));
 			return fd;
 		}
 		places->listen_fds[places->listen_count++] = fd;
@@ -231,7 +231,7 @@ places_open_control(
 		fd = places_bind_control(path, conf->control_mode);
 	if (fd < 0) {
 		log_event(LOG_ERROR, "control-socket-failed", "",
-		    "path=%s error=\"%s\"", path, strerror(-fd));
+		    "path=%s error=%s", path, strerror(-fd));
 		free(path);
 		return fd;
 	}
@@ -287,7 +287,7 @@ places_open_spool(
 	else if (fd == 0)
 		fd = places_open_directory(path, &user);
 	if (fd < 0)
-		log_event(LOG_ERROR, "spool-failed", "", "path=%s error=\"%s\"",
+		log_event(LOG_ERROR, "spool-failed", "", "path=%s error=%s",
 		    path, strerror(-fd));
 	free(path);
 	places->spool_fd = fd;

@@ -81,13 +81,14 @@ sendqd_print(int (*put)(struct buf *out))
 static int
 sendqd_tidy_descriptors(void)
 {
-	int fd = open("/dev/null", O_RDWR);
+	int fd;
 
-	if (fd < 0)
-		return -errno;
 	/* A missing standard error is given by the first free number. */
-	while (fd >= 0 && fd < STDERR_FILENO)
-		fd = dup(fd);
+	do {
+		fd = open("/dev/null", O_RDWR);
+		if (fd < 0)
+			return -errno;
+	} while (fd < STDERR_FILENO);
 	if (dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0 ||
 	    close_range(STDERR_FILENO + 1, ~0U, 0) < 0)
 		return -errno;

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "cmd/helper.h"
 #include "net/channel.h"
+#include "net/log_target.h"
 #include "net/privilege.h"
 #include "net/sandbox.h"
 
@@ -29,6 +30,7 @@
 
 #define SPAWNER_CLIENTS_MAX 256
 #define SPAWNER_MASTER_FD   3
+#define SPAWNER_LOG_FD      4 /* of a log that is not standard error */
 
 struct spawner {
 	const struct conf *conf;
@@ -94,10 +96,13 @@ spawner_read_master(struct spawner *spawner)
 static _Noreturn void
 spawner_run_helper(const struct spawner *spawner, uint32_t job, int fd)
 {
-	/* Standard error stays; FD becomes the first of the others. */
+	unsigned first =
+	    log_target_fd() < 0 ? SPAWNER_MASTER_FD + 1 : SPAWNER_LOG_FD + 1;
+
+	/* The log stays; FD becomes the first of the others. */
 	if (fd != SPAWNER_MASTER_FD && dup3(fd, SPAWNER_MASTER_FD, 0) < 0)
 		_exit(EX_OSERR);
-	if (close_range(SPAWNER_MASTER_FD + 1, ~0U, 0) < 0)
+	if (close_range(first, ~0U, 0) < 0)
 		_exit(EX_OSERR);
 	_exit(helper_main(spawner->conf->maildirs[job], spawner->conf->hostname,
 	    SPAWNER_MASTER_FD));
@@ -142,7 +147,7 @@ spawner_serve(struct spawner *spawner, int client)
 		return -EPROTO;
 	fd = spawner_fork_helper(spawner, record.subject);
 	if (fd < 0)
-		log_event(LOG_ERROR, "helper-failed", "", "job=%u error=\"%s\"",
+		log_event(LOG_ERROR, "helper-failed", "", "job=%u error=%s",
 		    record.subject, strerror(-fd));
 	record.type = CHANNEL_SPAWNED;
 	error = channel_send(client, &record, fd);
@@ -198,7 +203,7 @@ spawner_turn(struct spawner *spawner, const sigset_t *open_signals)
 }
 
 static int
-spawner_enter(int master_fd)
+spawner_enter(const struct conf *conf, int master_fd)
 {
 	static const int ignored[] = {SIGHUP, SIGINT, SIGTERM, SIGPIPE};
 	struct sigaction action = {.sa_handler = spawner_on_child};
@@ -208,12 +213,14 @@ spawner_enter(int master_fd)
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
 		CHECK(signal(ignored[i], SIG_IGN) != SIG_ERR);
 	CHECK(sigaction(SIGCHLD, &action, NULL) == 0);
+	log_target_forget();
 	if (master_fd != SPAWNER_MASTER_FD &&
 	    dup3(master_fd, SPAWNER_MASTER_FD, O_CLOEXEC) < 0)
 		return -errno;
 	if (close_range(SPAWNER_MASTER_FD + 1, ~0U, 0) < 0)
 		return -errno;
-	tzset();
+	log_target_set(conf);
+	CHECK(log_target_fd() < 0 || log_target_fd() == SPAWNER_LOG_FD);
 	error = privilege_keep_spawner();
 	if (error == 0)
 		error = sandbox_seal(ROLE_SPAWNER);
@@ -226,11 +233,11 @@ spawner_main(const struct conf *conf, int master_fd)
 {
 	struct spawner spawner = {.conf = conf};
 	sigset_t open_signals, blocked;
-	int error = spawner_enter(master_fd);
+	int error = spawner_enter(conf, master_fd);
 
 	if (error < 0) {
 		log_event(LOG_ERROR, "confine-failed", "",
-		    "role=spawner error=\"%s\"", strerror(-error));
+		    "role=spawner error=%s", strerror(-error));
 		return EX_OSERR;
 	}
 	sigemptyset(&open_signals);

@@ -163,16 +163,37 @@ view_page(struct view *view, const json_t *request, view_item_fn *fn, void *arg)
 	return NULL;
 }
 
+/* Adds to the counts of END those of the pages before. */
+static void
+view_add(json_t *end, const json_t *before)
+{
+	static const char *const keys[] = {"changed", "leased", "moved"};
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		json_t *sum = json_object_get(end, keys[i]);
+
+		if (sum != NULL)
+			json_integer_set(
+			    sum, json_integer_value(sum) +
+				     json_integer_value(
+					 json_object_get(before, keys[i])));
+	}
+}
+
 json_t *
 view_ask(struct view *view, json_t *request, view_item_fn *fn, void *arg)
 {
 	json_t *end = view_page(view, request, fn, arg);
 
 	while (end != NULL && json_is_true(json_object_get(end, "more"))) {
+		json_t *before = end;
+
 		json_object_set(
-		    request, "after", json_object_get(end, "after"));
-		json_decref(end);
+		    request, "after", json_object_get(before, "after"));
 		end = view_page(view, request, fn, arg);
+		if (end != NULL)
+			view_add(end, before);
+		json_decref(before);
 	}
 	json_decref(request);
 	return end;

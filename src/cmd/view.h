@@ -30,7 +30,7 @@ json_t *view_page(
     struct view *view, const json_t *request, view_item_fn *fn, void *arg);
 
 /* Carries out REQUEST, which becomes the view's, page after page.  The end of
-   the last page. */
+   the last page, with the counts of changes of all pages. */
 json_t *view_ask(
     struct view *view, json_t *request, view_item_fn *fn, void *arg);
 

@@ -8,6 +8,8 @@
 #include "base/mem.h"
 #include "os/os.h"
 #include "role/control.h"
+#include "role/control_request.h"
+#include "role/requeue.h"
 #include "role/route.h"
 #include "store/spool/spool.h"
 
@@ -18,12 +20,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
+
+#define VIEW_PAGE 50 /* messages that are routed anew at a time */
 
 struct view_spool {
 	const struct conf *conf;
 	struct os *os;
 	struct store *store;
+	uint64_t queue_ms; /* both clocks, when it was opened */
+	uint64_t wall_ms;
 };
 
 /* Becomes the owner of the directory FD, if we are root and it is not. */
@@ -50,26 +58,52 @@ view_log(enum log_level level, struct str line)
 		fprintf(stderr, "%.*s\n", STR_ARG(line));
 }
 
-struct view_spool *
-view_spool_open(const char *program, const struct conf *conf)
+static uint64_t
+view_wall_ms(void)
 {
-	const struct store_spool_options options = {.segment_size = 0};
+	struct timespec now;
+
+	if (clock_gettime(CLOCK_REALTIME, &now) < 0)
+		return 0;
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Opens the spool in the directory FD, which becomes the view's: 0, -errno. */
+static int
+view_spool_begin(
+    struct view_spool *view, int fd, const struct store_spool_options *options)
+{
+	struct store_info info;
+	int error = view_become_owner(fd);
+
+	if (error < 0) {
+		close(fd);
+		return error;
+	}
+	view->os = os_real_new(fd);
+	error = store_spool_open(view->os, options, &view->store);
+	if (error < 0)
+		return error;
+	view->store->ops->info(view->store, &info);
+	view->wall_ms = view_wall_ms();
+	view->queue_ms = store_time_resumed(&info, view->wall_ms);
+	return 0;
+}
+
+/* The spool of CONF; NULL, and why in *ERROR_OUT, after it was printed. */
+static struct view_spool *
+view_spool_try(const char *program, const struct conf *conf,
+    const struct store_spool_options *options, int *error_out)
+{
 	struct view_spool *view = mem_new(1, sizeof(*view));
 	const char *path = conf->spool.data;
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int error = fd < 0 ? -errno : 0;
 
 	view->conf = conf;
-	log_set(view_log, LOG_WARN);
 	if (error == 0)
-		error = view_become_owner(fd);
-	if (error == 0) {
-		view->os = os_real_new(fd);
-		fd = -1;
-		error = store_spool_open(view->os, &options, &view->store);
-	}
-	if (fd >= 0)
-		close(fd);
+		error = view_spool_begin(view, fd, options);
+	*error_out = error;
 	if (error == 0)
 		return view;
 	fprintf(stderr, "%s: %s: %s\n", program, path,
@@ -77,6 +111,16 @@ view_spool_open(const char *program, const struct conf *conf)
 				  : strerror(-error));
 	view_spool_close(view);
 	return NULL;
+}
+
+struct view_spool *
+view_spool_open(const char *program, const struct conf *conf)
+{
+	const struct store_spool_options options = {.segment_size = 0};
+	int error;
+
+	log_set(view_log, LOG_WARN);
+	return view_spool_try(program, conf, &options, &error);
 }
 
 void
@@ -113,50 +157,54 @@ view_give(struct buf *line, view_item_fn *fn, void *arg)
 static json_t *
 view_end(int error)
 {
-	json_t *end = json_object();
-
-	control_set(end, "end", json_true());
-	control_set(end, "error",
-	    error < 0 ? json_string(strerror(-error)) : json_null());
-	return end;
+	return control_end(error < 0 ? strerror(-error) : NULL);
 }
 
-static struct str
-view_text(const json_t *request, const char *key)
+/* The filter of the request with its time. */
+static struct store_filter
+view_filter(
+    const struct view_spool *view, const struct control_request *request)
 {
-	return str_from(json_string_value(json_object_get(request, key)));
+	struct store_filter filter = request->filter;
+
+	if (request->older_ms > 0)
+		filter.arrival_max_ms = request->older_ms < view->queue_ms
+		                            ? view->queue_ms - request->older_ms
+		                            : 1;
+	return filter;
+}
+
+static struct store_request *
+view_find(struct view_spool *view, const struct control_request *request,
+    uint64_t after_key, size_t count)
+{
+	struct store_request *find = store_request_new(STORE_FIND);
+
+	find->u.find.filter = view_filter(view, request);
+	find->u.find.after_key = after_key;
+	find->u.find.count = count;
+	view_do(view, find);
+	return find;
 }
 
 static json_t *
-view_list(
-    struct view_spool *view, const json_t *request, view_item_fn *fn, void *arg)
+view_list(struct view_spool *view, const struct control_request *request,
+    view_item_fn *fn, void *arg)
 {
-	struct store_request *find = store_request_new(STORE_FIND);
+	struct store_request *find =
+	    view_find(view, request, request->after_key, request->count);
 	const struct control_clock clock = {0, 0};
-	uint64_t after =
-	    (uint64_t)json_integer_value(json_object_get(request, "after"));
 	struct buf line;
 	json_t *end;
-	size_t count;
 
 	buf_init(&line, CONTROL_LINE_MAX);
-	find->u.find.filter.id = view_text(request, "id");
-	find->u.find.filter.destination = view_text(request, "destination");
-	find->u.find.after_key = after;
-	find->u.find.count = STORE_PAGE_MAX;
-	view_do(view, find);
-	count = find->u.find.found_count;
-	for (size_t i = 0; i < count; i++) {
-		const struct store_found *found = &find->u.find.found[i];
-
-		after = found->key;
-		if (control_format_message(&line, found, &clock) == 0)
+	for (size_t i = 0; i < find->u.find.found_count; i++)
+		if (control_format_message(
+			&line, &find->u.find.found[i], &clock) == 0)
 			view_give(&line, fn, arg);
-	}
 	end = view_end(find->error);
-	control_set(
-	    end, "more", count == STORE_PAGE_MAX ? json_true() : json_false());
-	control_set_number(end, "after", after);
+	control_set(end, "more", json_boolean(find->u.find.next_key != 0));
+	control_set_number(end, "after", find->u.find.next_key);
 	control_set_number(end, "total", find->u.find.total);
 	store_request_free(find);
 	buf_fini(&line);
@@ -168,20 +216,20 @@ static struct control_state
 view_state(const struct view_spool *view, struct str name)
 {
 	struct route route;
-	bool is_held = route_of_destination(view->conf, name, &route) == 0 &&
-	               route.is_held;
 
+	if (route_of_destination(view->conf, name, &route) < 0)
+		return (struct control_state){.state = STR("no-route")};
 	return (struct control_state){
-	    .state = is_held ? STR("held") : STR("waiting")};
+	    .state = route.is_held ? STR("held") : STR("waiting")};
 }
 
 static json_t *
-view_destinations(
-    struct view_spool *view, const json_t *request, view_item_fn *fn, void *arg)
+view_destinations(struct view_spool *view,
+    const struct control_request *request, view_item_fn *fn, void *arg)
 {
 	struct store_request *list = store_request_new(STORE_DESTINATIONS);
-	const struct control_clock clock = {0, 0};
-	struct str after = view_text(request, "after");
+	const struct control_clock clock = {view->queue_ms, view->wall_ms};
+	struct str after = request->after_name;
 	struct buf line;
 	json_t *end;
 	size_t count;
@@ -247,7 +295,7 @@ view_destination_of(struct view_spool *view, const char *name,
 static json_t *
 view_sites(struct view_spool *view, view_item_fn *fn, void *arg)
 {
-	const struct control_clock clock = {0, 0};
+	const struct control_clock clock = {view->queue_ms, view->wall_ms};
 	struct buf line;
 
 	buf_init(&line, CONTROL_LINE_MAX);
@@ -271,20 +319,18 @@ view_sites(struct view_spool *view, view_item_fn *fn, void *arg)
 }
 
 static json_t *
-view_change(
-    struct view_spool *view, const json_t *request, enum store_change change)
+view_change(struct view_spool *view, const struct control_request *request,
+    enum store_change change)
 {
-	uint64_t changed = 0, leased = 0, after = 0;
-	json_t *end;
+	uint64_t changed = 0, leased = 0, after = request->after_key;
 	int error;
 
 	do {
 		struct store_request *slice = store_request_new(STORE_CHANGE);
 
-		slice->u.change.filter.id = view_text(request, "id");
-		slice->u.change.filter.destination =
-		    view_text(request, "destination");
+		slice->u.change.filter = view_filter(view, request);
 		slice->u.change.change = change;
+		slice->u.change.is_dry = request->is_dry;
 		slice->u.change.after_key = after;
 		view_do(view, slice);
 		error = slice->error;
@@ -293,32 +339,156 @@ view_change(
 		after = slice->u.change.next_key;
 		store_request_free(slice);
 	} while (error == 0 && after != 0);
-	end = view_end(error);
-	control_set_number(end, "changed", changed);
-	control_set_number(end, "leased", leased);
-	return end;
+	return error < 0 ? view_end(error)
+	                 : control_format_changed(0, changed, leased, 0);
+}
+
+/* Routes the rows of one message anew: 0 or -errno. */
+static int
+view_move(struct view_spool *view, const struct store_found *found,
+    uint64_t *changed, uint64_t *moved)
+{
+	int error = 0;
+
+	for (size_t at = 0; error == 0 && at < found->row_count;) {
+		struct store_request *move = store_request_new(STORE_MOVE);
+
+		at = requeue_fill(view->conf, found, at, false, move);
+		move->u.move.is_now = true;
+		view_do(view, move);
+		error = move->error;
+		*changed += move->u.move.done_count;
+		*moved += move->u.move.moved_count;
+		store_request_free(move);
+	}
+	return error;
+}
+
+static json_t *
+view_requeue(struct view_spool *view, const struct control_request *request)
+{
+	uint64_t changed = 0, leased = 0, moved = 0, after = request->after_key;
+	int error;
+
+	do {
+		struct store_request *find =
+		    view_find(view, request, after, VIEW_PAGE);
+
+		error = find->error;
+		for (size_t i = 0; error == 0 && i < find->u.find.found_count;
+		     i++)
+			if (request->is_dry)
+				requeue_count(view->conf,
+				    &find->u.find.found[i], &changed, &leased,
+				    &moved);
+			else
+				error = view_move(view, &find->u.find.found[i],
+				    &changed, &moved);
+		after = find->u.find.next_key;
+		store_request_free(find);
+	} while (error == 0 && after != 0);
+	return error < 0 ? view_end(error)
+	                 : control_format_changed(0, changed, leased, moved);
+}
+
+static json_t *
+view_act(struct view_spool *view, const struct control_request *request,
+    view_item_fn *fn, void *arg)
+{
+	switch (request->action) {
+	case CONTROL_LIST:
+		return view_list(view, request, fn, arg);
+	case CONTROL_DESTINATIONS:
+		return view_destinations(view, request, fn, arg);
+	case CONTROL_SITES:
+		return view_sites(view, fn, arg);
+	case CONTROL_HOLD:
+		return view_change(view, request, STORE_CHANGE_HOLD);
+	case CONTROL_FREE:
+		return view_change(view, request, STORE_CHANGE_FREE);
+	case CONTROL_DELETE:
+		return view_change(view, request, STORE_CHANGE_DELETE);
+	case CONTROL_REQUEUE:
+		return view_requeue(view, request);
+	case CONTROL_PING:
+	case CONTROL_RELEASE:
+	case CONTROL_EXPIRE:
+		break;
+	}
+	return control_end("no daemon is running");
 }
 
 json_t *
 view_spool_ask(
     struct view_spool *view, const json_t *request, view_item_fn *fn, void *arg)
 {
-	struct str what = view_text(request, "do");
+	struct control_request *parsed = mem_new(1, sizeof(*parsed));
+	char *line = json_dumps(request, JSON_COMPACT);
+	const char *wrong;
+	bool is_broken;
 	json_t *end;
 
-	if (str_equal(what, STR("list")))
-		return view_list(view, request, fn, arg);
-	if (str_equal(what, STR("destinations")))
-		return view_destinations(view, request, fn, arg);
-	if (str_equal(what, STR("sites")))
-		return view_sites(view, fn, arg);
-	if (str_equal(what, STR("hold")))
-		return view_change(view, request, STORE_CHANGE_HOLD);
-	if (str_equal(what, STR("free")))
-		return view_change(view, request, STORE_CHANGE_FREE);
-	if (str_equal(what, STR("delete")))
-		return view_change(view, request, STORE_CHANGE_DELETE);
-	end = view_end(0);
-	control_set(end, "error", json_string("no daemon is running"));
+	wrong = control_request_read(
+	    view->conf, str_from(line), parsed, &is_broken);
+	end = wrong != NULL ? control_end(wrong)
+	                    : view_act(view, parsed, fn, arg);
+	control_request_fini(parsed);
+	free(parsed);
+	free(line);
+	return end;
+}
+
+/* What the check finds, as lines of the log. */
+static struct {
+	view_item_fn *fn;
+	void *arg;
+	uint64_t count;
+	bool is_rebuilt; /* that the index was set aside is no finding */
+} view_found;
+
+static void
+view_found_log(enum log_level level, struct str line)
+{
+	json_t *item;
+
+	if (level > LOG_WARN ||
+	    (view_found.is_rebuilt &&
+		str_starts(line, STR("warn spool-index-aside "))))
+		return;
+	item = json_object();
+	view_found.count++;
+	control_set(item, "item", json_string("finding"));
+	control_set(item, "text", control_text(line));
+	view_found.fn(view_found.arg, item);
+	json_decref(item);
+}
+
+json_t *
+view_spool_check(const char *program, const struct conf *conf, bool is_rebuilt,
+    view_item_fn *fn, void *arg)
+{
+	const struct store_spool_options options = {.is_index_new = is_rebuilt};
+	struct store_spool_report report = {.wrong_count = 0};
+	struct view_spool *view;
+	json_t *end = NULL;
+	int error;
+
+	view_found.fn = fn;
+	view_found.arg = arg;
+	view_found.count = 0;
+	view_found.is_rebuilt = is_rebuilt;
+	log_set(view_found_log, LOG_WARN);
+	view = view_spool_try(program, conf, &options, &error);
+	if (view != NULL) {
+		error = store_spool_verify(view->store, &report);
+		end = view_end(error);
+		control_set_number(end, "records", report.record_count);
+		control_set_number(end, "messages", report.message_count);
+		control_set_number(end, "bytes", report.bytes);
+		control_set_number(end, "wrong",
+		    view_found.count > report.wrong_count ? view_found.count
+							  : report.wrong_count);
+	}
+	view_spool_close(view);
 	return end;
 }

@@ -18,4 +18,11 @@ void view_spool_close(struct view_spool *view);
 json_t *view_spool_ask(struct view_spool *view, const json_t *request,
     view_item_fn *fn, void *arg);
 
+/* Checks the spool of CONF, with a new index if IS_REBUILT; FN is called for
+   each thing that was found.  How much was looked at, and "wrong", how many
+   things were found; NULL after it was printed that the spool is in use or
+   cannot be opened. */
+json_t *view_spool_check(const char *program, const struct conf *conf,
+    bool is_rebuilt, view_item_fn *fn, void *arg);
+
 #endif

@@ -74,6 +74,10 @@ struct conf_site {
 	struct conf_route route;
 	struct conf_networks from; /* who may ask */
 	unsigned triggers;         /* conf_trigger bits */
+	uint64_t expire_ms;
+	uint64_t delay_notice_ms; /* 0 = no notices */
+	uint64_t quota_bytes;     /* queued for it; 0 = no limit */
+	uint64_t quota_messages;  /* likewise */
 };
 
 /* A static route for recipients elsewhere: domain "*", "a.test", "@a.test". */
@@ -110,11 +114,14 @@ struct conf {
 	uint64_t retry_min_ms;
 	uint64_t retry_max_ms;
 	uint64_t expire_ms;
+	uint64_t delay_notice_ms; /* 0 = no notices */
 	uint64_t size_max;
 	uint64_t recipients_max;
 	uint64_t transactions_max;
 	uint64_t errors_max;
 	uint64_t connections_max;
+	uint64_t connections_network_max;
+	uint64_t triggers_minute_max;
 	uint64_t deliveries_max;
 	uint64_t deliveries_host_max;
 	uint64_t destinations_max;
@@ -129,6 +136,9 @@ struct conf {
 	uint64_t line_max;
 	uint64_t staging_max;
 	uint64_t disk_reserve;
+	uint64_t queue_bytes_max;
+	uint64_t queue_messages_max;
+	struct str log; /* "stderr", "syslog" */
 	struct str log_level;
 	struct str user_receive, user_queue, user_deliver, user_control;
 	void *lookup; /* hashes of domains and sites; conf/lookup.c */

@@ -98,8 +98,10 @@ static const char example[] =
     "  }, { name = \"home\"; domains = ( \"home.test\" );\n"
     "    route = \"maildir:/srv/mail\"; triggers = [ \"qsnd\" ] },\n"
     "  { name = \"b\"; domains = [ \"b.test\" ]; hold = true\n"
+    "    expire = \"3w\"; delay-notice = \"1d\"\n"
     "    triggers = []; route = \"maildir:/srv/b\" },\n"
     "  { name = \"c\"; domains = [ \"c.test\" ]; hold = false\n"
+    "    delay-notice = 0\n"
     "    route = \"maildir:/srv/mail\" }\n"
     ")\n"
     "/* no newline behind this */ # end";
@@ -160,6 +162,16 @@ test_example_sites(void **state)
 	assert_str(site[1].route.path, "/srv/mail");
 	assert_str(site[1].route.text, "maildir:/srv/mail");
 	assert_int_equal(site[2].triggers, 0);
+	/* Times that are not given are those of all mail, but that held mail
+	   waits is told of only where that is said. */
+	assert_int_equal(site[0].expire_ms, conf->expire_ms);
+	assert_int_equal(site[0].delay_notice_ms, 0);
+	assert_int_equal(site[1].expire_ms, UINT64_C(432000000));
+	assert_int_equal(site[1].delay_notice_ms, 14400000);
+	assert_int_equal(site[2].expire_ms, UINT64_C(21) * 86400000);
+	assert_int_equal(site[2].delay_notice_ms, 86400000);
+	assert_int_equal(site[3].expire_ms, conf->expire_ms);
+	assert_int_equal(site[3].delay_notice_ms, 0);
 	assert_int_equal(site[3].triggers, 0);
 	assert_int_equal(site[1].route.job, 0);
 	assert_int_equal(site[2].route.job, 1);
@@ -208,6 +220,11 @@ test_defaults(void **state)
 	assert_int_equal(conf->line_max, 65536);
 	assert_int_equal(conf->staging_max, 64 << 20);
 	assert_int_equal(conf->disk_reserve, 16 << 20);
+	assert_int_equal(conf->connections_network_max, 200);
+	assert_int_equal(conf->triggers_minute_max, 300);
+	assert_int_equal(conf->queue_bytes_max, UINT64_C(1) << 40);
+	assert_int_equal(conf->queue_messages_max, 10000000);
+	assert_str(conf->log, "stderr");
 	assert_str(conf->log_level, "note");
 	assert_int_equal(conf->user_control.size, 0);
 	conf_free(conf);
@@ -349,6 +366,9 @@ static const struct {
     {BASE "control-mode = 660\nlog-level = \"loud\"",
 	"t.conf:3: control-mode: must be a text in quotes\n"
 	"t.conf:4: log-level: \"loud\" is not a level of the log\n"},
+    {BASE "log = \"Syslog\"",
+	"t.conf:3: log: \"Syslog\" is not stderr or syslog\n"},
+    {BASE "log = \"\"", "t.conf:3: log: \"\" is not stderr or syslog\n"},
     {BASE "control-mode = \"0680\"\nuser-queue = 0\nuser-control = \"-x\"",
 	"t.conf:3: control-mode: \"0680\" is not a mode in octal\n"
 	"t.conf:4: user-queue: 0 is not a user\n"

@@ -375,6 +375,11 @@ site_finish(struct reader *r, const config_setting_t *group, void *object)
 	site_domains_add(r, group, site);
 	if (site->is_held && !config_setting_get_member(group, "triggers"))
 		site->triggers = CONF_TRIGGER_ETRN | CONF_TRIGGER_QSND;
+	if (!config_setting_get_member(group, "expire"))
+		site->expire_ms = r->conf->expire_ms;
+	/* That held mail waits is no trouble. */
+	if (!config_setting_get_member(group, "delay-notice") && !site->is_held)
+		site->delay_notice_ms = r->conf->delay_notice_ms;
 }
 
 /* Reads the groups in LIST into the objects of TABLE, each of SIZE bytes. */

@@ -239,7 +239,10 @@ test_fields(void **state)
 			continue;
 		conf = read_value(&rows[i], rows[i].min);
 		assert_non_null(conf);
-		field = (const char *)conf + rows[i].offset;
+		field = rows[i].scope == SETTING_IN_SITE
+		            ? (const char *)conf->sites
+		            : (const char *)conf;
+		field = (const char *)field + rows[i].offset;
 		if (rows[i].type == SETTING_PORT)
 			assert_int_equal(*(const uint16_t *)field, rows[i].min);
 		else
@@ -297,6 +300,114 @@ test_value_format(void **state)
 	}
 }
 
+/* Where what a number does is tested: at it, and one past it. */
+static const struct {
+	const char *path, *file, *test;
+} behaviours[] = {
+    {"smtp-port", "test/system/test_delivery.py", "test_by_mx"},
+    {"control-mode", "test/system/test_limits.py", "test_control_mode"},
+    {"release-time", "src/sched/sched_test.c",
+	"test_run_ends_when_the_host_fails_too_long"},
+    {"retry-min", "src/sched/sched_test.c",
+	"test_backoff_doubles_to_its_maximum"},
+    {"retry-max", "src/sched/sched_test.c",
+	"test_backoff_doubles_to_its_maximum"},
+    {"expire", "src/role/queue_alarm_test.c", "test_each_site_has_its_time"},
+    {"delay-notice", "src/role/queue_alarm_test.c",
+	"test_late_mail_is_told_of_once"},
+    {"message-size-max", "src/smtp/server_edge_test.c", "test_limits"},
+    {"recipients-max", "src/role/receive_test.c", "test_recipients_max"},
+    {"transactions-max", "src/smtp/server_test.c", "test_dialogues"},
+    {"errors-max", "src/smtp/server_test.c", "test_dialogues"},
+    {"connections-max", "src/role/receive_session_test.c",
+	"test_connections_max"},
+    {"connections-network-max", "src/role/receive_limits_test.c",
+	"test_connections_network_max"},
+    {"triggers-minute-max", "src/role/receive_limits_test.c",
+	"test_triggers_of_a_network"},
+    {"deliveries-max", "src/role/queue_room_test.c", "test_deliveries"},
+    {"deliveries-host-max", "src/role/queue_room_test.c", "test_deliveries"},
+    {"destinations-max", "src/sched/sched_test.c", "test_memory_is_bounded"},
+    {"receive-processes", "test/system/test_limits.py", "test_processes"},
+    {"deliver-processes", "test/system/test_limits.py", "test_processes"},
+    {"idle-timeout", "src/role/receive_session_test.c", "test_idle"},
+    {"greeting-timeout", "src/smtp/client_content_test.c", "test_deadlines"},
+    {"data-timeout", "src/smtp/client_content_test.c", "test_deadlines"},
+    {"block-timeout", "src/smtp/client_content_test.c", "test_deadlines"},
+    {"dot-timeout", "src/smtp/client_content_test.c", "test_deadlines"},
+    {"command-line-max", "src/smtp/server_edge_test.c", "test_limits"},
+    {"content-line-max", "src/smtp/server_edge_test.c", "test_limits"},
+    {"staging-max", "src/role/queue_room_test.c", "test_staging_max"},
+    {"disk-reserve", "src/role/queue_room_test.c", "test_disk_reserve"},
+    {"queue-bytes-max", "src/role/queue_room_test.c", "test_queue_bytes_max"},
+    {"queue-messages-max", "src/role/queue_room_test.c",
+	"test_queue_messages_max"},
+    {"site[].expire", "src/role/queue_alarm_test.c",
+	"test_each_site_has_its_time"},
+    {"site[].delay-notice", "src/role/queue_alarm_test.c",
+	"test_held_site_may_tell"},
+    {"site[].quota", "src/role/queue_room_test.c", "test_quota_bytes"},
+    {"site[].quota-messages", "src/role/queue_room_test.c",
+	"test_quota_messages"},
+};
+
+#define BEHAVIOURS (sizeof(behaviours) / sizeof(behaviours[0]))
+
+/* True if FILE has the function TEST, or cannot be read from here. */
+static bool
+has_test(const char *file, const char *test)
+{
+	FILE *f = fopen(file, "r");
+	char line[400];
+	bool is_found = f == NULL;
+
+	while (f != NULL && !is_found && fgets(line, sizeof(line), f) != NULL) {
+		const char *at = strstr(line, test);
+
+		is_found = at != NULL && at[strlen(test)] == '(' &&
+		           (at == line || strncmp(line, "def ", 4) == 0);
+	}
+	if (f != NULL)
+		fclose(f);
+	return is_found;
+}
+
+/* A number without a test of what it does is a mistake, and so is a test that
+   is gone. */
+static void
+test_behaviour(void **state)
+{
+	size_t count;
+	const struct setting *rows = setting_table(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		char path[SETTING_PATH_SIZE];
+		size_t at = 0;
+
+		if (rows[i].type != SETTING_NUMBER &&
+		    rows[i].type != SETTING_PORT &&
+		    rows[i].type != SETTING_DURATION &&
+		    rows[i].type != SETTING_SIZE &&
+		    rows[i].type != SETTING_MODE)
+			continue;
+		setting_path_format(&rows[i], path);
+		while (at < BEHAVIOURS && strcmp(behaviours[at].path, path))
+			at++;
+		if (at == BEHAVIOURS)
+			fail_msg("no test of what %s does", path);
+		if (!has_test(behaviours[at].file, behaviours[at].test))
+			fail_msg("%s has no %s", behaviours[at].file,
+			    behaviours[at].test);
+	}
+	for (size_t i = 0; i < BEHAVIOURS; i++) {
+		bool is_site = strncmp(behaviours[i].path, "site[].", 7) == 0;
+
+		assert_non_null(
+		    setting_find(is_site ? SETTING_IN_SITE : SETTING_TOP,
+			behaviours[i].path + (is_site ? 7 : 0)));
+	}
+}
+
 /* A list fails wherever its room ends. */
 static void
 assert_needs_room(int put_list(struct buf *out), size_t full_size)
@@ -350,6 +461,7 @@ main(void)
 	    cmocka_unit_test(test_rows),
 	    cmocka_unit_test(test_limits),
 	    cmocka_unit_test(test_fields),
+	    cmocka_unit_test(test_behaviour),
 	    cmocka_unit_test(test_value_format),
 	    cmocka_unit_test(test_lists),
 	};

@@ -149,6 +149,15 @@ level_read(
 	return -EINVAL;
 }
 
+static int
+log_read(
+    struct reader *r, const struct setting *row, struct str text, void *field)
+{
+	if (!str_equal(text, STR("stderr")) && !str_equal(text, STR("syslog")))
+		return -EINVAL;
+	return reader_copy(r, text, field);
+}
+
 /* True for letters, digits, "-", "_" and "." only. */
 static bool
 is_name(struct str text)
@@ -236,6 +245,7 @@ static value_fn *const value_fns[SETTING_TYPES] = {
     [SETTING_MAILBOX] = mailbox_read,
     [SETTING_SPOOL] = spool_read,
     [SETTING_PATH] = path_read,
+    [SETTING_LOG] = log_read,
     [SETTING_LEVEL] = level_read,
     [SETTING_USER] = user_read,
     [SETTING_NAME] = name_read,

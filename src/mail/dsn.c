@@ -70,6 +70,12 @@ static const char *const dsn_explanations[] = {
 	"Your message was delivered to these recipients.\r\n",
 };
 
+/* For recipients at a site that fetches its mail. */
+static const char dsn_kept[] =
+    "Your message is kept for these recipients, whose mail is fetched from time"
+    " to\r\ntime, and has not been fetched yet.  You need not send it again."
+    "\r\n";
+
 #define DSN_ACTION_COUNT (sizeof(dsn_action_names) / sizeof(*dsn_action_names))
 
 static void
@@ -371,6 +377,20 @@ dsn_put_human_recipient(
 	dsn_put_line(w, head, r->diagnostic, "    ");
 }
 
+/* What is said of all recipients of one action. */
+static void
+dsn_put_explanation(struct dsn_writer *w, size_t action)
+{
+	bool is_delay = action == MAIL_DSN_DELAYED;
+
+	dsn_put_text(w, "\r\n");
+	dsn_put_text(w,
+	    is_delay && w->dsn->is_kept ? dsn_kept : dsn_explanations[action]);
+	if (is_delay && w->dsn->retry_until_wall_ms > 0)
+		dsn_put_date(w, "If nothing changes it is returned to you at ",
+		    w->dsn->retry_until_wall_ms);
+}
+
 /* The first part, for people (RFC 3464 2). */
 static void
 dsn_put_human(struct dsn_writer *w)
@@ -389,10 +409,8 @@ dsn_put_human(struct dsn_writer *w)
 		for (size_t i = 0; i < dsn->recipient_count; i++) {
 			if (dsn->recipients[i].action != a)
 				continue;
-			if (is_first) {
-				dsn_put_text(w, "\r\n");
-				dsn_put_text(w, dsn_explanations[a]);
-			}
+			if (is_first)
+				dsn_put_explanation(w, a);
 			is_first = false;
 			dsn_put_human_recipient(w, &dsn->recipients[i]);
 		}
@@ -458,7 +476,11 @@ dsn_put_recipient(struct dsn_writer *w, const struct mail_dsn_recipient *r)
 		    is_reply ? "Diagnostic-Code: smtp; "
 			     : "Diagnostic-Code: x-sendq; ",
 		    r->diagnostic);
-	dsn_put_date(w, "Last-Attempt-Date: ", w->dsn->now_wall_ms);
+	if (w->dsn->attempt_wall_ms > 0)
+		dsn_put_date(w, "Last-Attempt-Date: ", w->dsn->attempt_wall_ms);
+	if (r->action == MAIL_DSN_DELAYED && w->dsn->retry_until_wall_ms > 0)
+		dsn_put_date(
+		    w, "Will-Retry-Until: ", w->dsn->retry_until_wall_ms);
 }
 
 /* The second part, for programs (RFC 3464 2). */

@@ -38,6 +38,11 @@ struct mail_dsn {
 	size_t recipient_count;
 	struct str content;    /* the message, or as much as there is of it */
 	bool is_content_whole; /* RET=FULL may return it */
+	uint64_t attempt_wall_ms; /* the last one; 0 = not known, or none */
+	/* Of delayed recipients: when it is given up (0 = not known), and
+	   whether it only waits to be fetched, which is no trouble. */
+	uint64_t retry_until_wall_ms;
+	bool is_kept;
 };
 
 /* Appends the whole notification (headers, three parts; CRLF line ends) to

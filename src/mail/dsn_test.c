@@ -33,6 +33,7 @@ test_init(struct test_dsn *t)
 		.origin_id = STR("M1"),
 		.arrival_wall_ms = UINT64_C(1000000000000),
 		.now_wall_ms = UINT64_C(1795295637999),
+		.attempt_wall_ms = UINT64_C(1795295637999),
 		.recipient_count = 1,
 		.content = STR("From: a@x.example\r\nSubject: hi\r\n"
 			       "\r\nbody\r\n"),
@@ -265,6 +266,46 @@ test_options(void **state)
 	t.envelope.sender = STR("");
 	text = test_put(&t, 100000);
 	expect_in(text, "\r\nTo: <postmaster@h.example>\r\n");
+	free(text);
+}
+
+/* Of what is late it is told until when it is tried, and what it waits for. */
+static void
+test_delayed(void **state)
+{
+	struct test_dsn t;
+	char *text;
+
+	(void)state;
+	test_init(&t);
+	t.recipients[0].action = MAIL_DSN_DELAYED;
+	t.recipients[0].remote_mta = STR("");
+	t.recipients[0].diagnostic = STR("");
+	t.dsn.attempt_wall_ms = 0;
+	text = test_put(&t, 100000);
+	expect_not_in(text, "Will-Retry-Until");
+	expect_not_in(text, "returned to you");
+	free(text);
+	t.dsn.retry_until_wall_ms = UINT64_C(1795297637999);
+	text = test_put(&t, 100000);
+	expect_in(text, "\r\nAction: delayed\r\nStatus: 5.1.1\r\n"
+			"Will-Retry-Until: Sat, 21 Nov 2026 21:47:17 +0000\r\n"
+			"\r\n--D1");
+	expect_in(text, "It is kept and\r\ntried again; you need not send it"
+			" again.\r\nIf nothing changes it is returned to you"
+			" at Sat, 21 Nov 2026 21:47:17 +0000\r\n");
+	free(text);
+	t.dsn.is_kept = true;
+	text = test_put(&t, 100000);
+	expect_in(text, "whose mail is fetched from time to\r\ntime, and");
+	expect_not_in(text, "tried again");
+	free(text);
+	/* What failed is not tried again. */
+	t.recipients[0].action = MAIL_DSN_FAILED;
+	text = test_put(&t, 100000);
+	expect_not_in(text, "Will-Retry-Until");
+	expect_not_in(text, "returned to you");
+	expect_not_in(text, "fetched");
 	free(text);
 }
 
@@ -536,6 +577,7 @@ main(void)
 	    cmocka_unit_test(test_dates),
 	    cmocka_unit_test(test_returned),
 	    cmocka_unit_test(test_options),
+	    cmocka_unit_test(test_delayed),
 	    cmocka_unit_test(test_8bit),
 	    cmocka_unit_test(test_utf8),
 	    cmocka_unit_test(test_hostile),

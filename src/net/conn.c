@@ -12,6 +12,8 @@
 #include "net/net_internal.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -135,12 +137,26 @@ net_conn_set_pending(struct net_conn *conn)
 }
 
 static void
+net_conn_unset_pending(struct net_conn **list, struct net_conn *conn)
+{
+	conn->is_pending = false;
+	DL_DELETE2(*list, conn, pending_prev, pending_next);
+}
+
+static void
 net_conn_set_dirty(struct net_conn *conn)
 {
 	if (conn->is_dirty || conn->state == NET_CONN_DEAD)
 		return;
 	conn->is_dirty = true;
 	DL_APPEND2(conn->net->dirty, conn, dirty_prev, dirty_next);
+}
+
+static void
+net_conn_unset_dirty(struct net_conn **list, struct net_conn *conn)
+{
+	conn->is_dirty = false;
+	DL_DELETE2(*list, conn, dirty_prev, dirty_next);
 }
 
 /* The end: the descriptor is closed now, the rest at the end of the turn. */
@@ -325,6 +341,22 @@ net_conn_unsent(struct role_env *env, role_conn id)
 	return conn == NULL ? 0 : buf_size(&conn->out);
 }
 
+uint64_t
+net_conn_acked(struct role_env *env, role_conn id, uint64_t *idle_ms_out)
+{
+	struct net_conn *conn = net_conn_find(net_of(env), id);
+	struct tcp_info info = {0};
+	socklen_t size = sizeof(info);
+
+	*idle_ms_out = 0;
+	/* What is no TCP, or is gone, tells nothing. */
+	if (conn == NULL || conn->fd < 0 ||
+	    getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+		return 0;
+	*idle_ms_out = info.tcpi_last_ack_recv;
+	return info.tcpi_bytes_acked;
+}
+
 void
 net_conn_close(struct role_env *env, role_conn id)
 {
@@ -407,8 +439,7 @@ net_conns_offer(struct net *net)
 
 	net->pending = NULL;
 	while ((conn = list) != NULL) {
-		DL_DELETE2(list, conn, pending_prev, pending_next);
-		conn->is_pending = false;
+		net_conn_unset_pending(&list, conn);
 		net_conn_settle(conn);
 	}
 }
@@ -486,8 +517,7 @@ net_conns_flush(struct net *net)
 
 	net->dirty = NULL;
 	while ((conn = list) != NULL) {
-		DL_DELETE2(list, conn, dirty_prev, dirty_next);
-		conn->is_dirty = false;
+		net_conn_unset_dirty(&list, conn);
 		net_conn_flush(conn);
 	}
 }
@@ -499,9 +529,9 @@ net_conn_free(struct net_conn *conn)
 	struct net_slot *slot = &net->slots[conn->index];
 
 	if (conn->is_pending)
-		DL_DELETE2(net->pending, conn, pending_prev, pending_next);
+		net_conn_unset_pending(&net->pending, conn);
 	if (conn->is_dirty)
-		DL_DELETE2(net->dirty, conn, dirty_prev, dirty_next);
+		net_conn_unset_dirty(&net->dirty, conn);
 	CHECK(slot->conn == conn && conn->fd < 0);
 	slot->conn = NULL;
 	slot->free_next = net->slot_free;

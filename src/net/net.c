@@ -63,7 +63,7 @@ net_store(struct role_env *env, struct store_request *request)
 		net->request_capacity =
 		    net->request_capacity > 0 ? net->request_capacity * 2 : 64;
 		net->requests = mem_resize(net->requests, net->request_capacity,
-		    sizeof(net->requests[0]));
+		    sizeof(struct store_request *));
 	}
 	net->requests[net->request_count++] = request;
 }
@@ -108,6 +108,7 @@ net_stop(struct role_env *env)
 static const struct role_env_ops net_env_ops = {
     .conn_send = net_conn_send,
     .conn_unsent = net_conn_unsent,
+    .conn_acked = net_conn_acked,
     .conn_close = net_conn_close,
     .conn_abort = net_conn_abort,
     .conn_wake = net_conn_wake,
@@ -205,12 +206,6 @@ uint64_t
 net_now(struct net *net)
 {
 	return net->now_ms;
-}
-
-bool
-net_is_stopping(const struct net *net)
-{
-	return net->is_stopping;
 }
 
 int

@@ -61,7 +61,5 @@ int net_set_resolver(struct net *net, const struct conf_address *server)
 void net_run(struct net *net);
 /* One turn; waits for events if IS_WAITING.  For net_run() and for tests. */
 void net_turn(struct net *net, bool is_waiting);
-/* True after stop(), and when the master is gone. */
-bool net_is_stopping(const struct net *net);
 
 #endif

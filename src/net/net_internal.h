@@ -139,6 +139,8 @@ struct net *net_of(struct role_env *env);
 /* conn.c: the operations, and their part in a turn. */
 int net_conn_send(struct role_env *env, role_conn id, struct str bytes);
 size_t net_conn_unsent(struct role_env *env, role_conn id);
+uint64_t net_conn_acked(
+    struct role_env *env, role_conn id, uint64_t *idle_ms_out);
 void net_conn_close(struct role_env *env, role_conn id);
 void net_conn_abort(struct role_env *env, role_conn id);
 void net_conn_wake(struct role_env *env, role_conn id);

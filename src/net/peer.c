@@ -51,7 +51,7 @@ net_peer_break(struct net_peer *peer, enum log_level level, const char *reason)
 {
 	if (peer->is_broken)
 		return;
-	log_event(level, "peer-closed", "", "kind=%d reason=\"%s\"",
+	log_event(level, "peer-closed", "", "kind=%d reason=%s",
 	    (int)peer->kind, reason);
 	peer->is_broken = true;
 	peer->net->is_peer_news = true;
@@ -213,7 +213,7 @@ net_peer_bury(struct net *net, size_t i)
 	struct net_peer *peer = net->peers[i];
 
 	memmove(&net->peers[i], &net->peers[i + 1],
-	    (net->peer_count - i - 1) * sizeof(net->peers[0]));
+	    (net->peer_count - i - 1) * sizeof(struct net_peer *));
 	net->peer_count--;
 	if (peer->is_named && net->ops->peer_down != NULL)
 		net->ops->peer_down(net->role, net->now_ms, peer->id);

@@ -146,7 +146,7 @@ privilege_become(const struct privilege_user *user)
 int
 privilege_drop(const struct privilege_user *user)
 {
-	uint64_t left;
+	uint64_t left = 0;
 	int error;
 
 	if (geteuid() == 0) {
@@ -173,7 +173,7 @@ privilege_drop(const struct privilege_user *user)
 int
 privilege_keep_master(void)
 {
-	uint64_t permitted;
+	uint64_t permitted = 0;
 	int error;
 
 	if (geteuid() != 0)
@@ -191,7 +191,7 @@ privilege_keep_master(void)
 int
 privilege_keep_spawner(void)
 {
-	uint64_t permitted;
+	uint64_t permitted = 0;
 	int error = 0;
 
 	if (geteuid() == 0) {

@@ -67,7 +67,7 @@ net_address_to(const struct conf_address *address, union net_sockaddr *to)
 static void
 net_starve(struct net *net, int error)
 {
-	log_event(LOG_WARN, "accept-paused", "", "error=\"%s\" wait_ms=%d",
+	log_event(LOG_WARN, "accept-paused", "", "error=%s wait_ms=%d",
 	    strerror(error), NET_STARVED_MS);
 	net->is_starved = true;
 	heap_set(

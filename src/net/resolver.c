@@ -65,8 +65,8 @@ resolver_error(int result)
 {
 	if (result == UB_NOERROR)
 		return 0;
-	log_event(LOG_ERROR, "resolver-failed", "", "error=\"%s\"",
-	    ub_strerror(result));
+	log_event(
+	    LOG_ERROR, "resolver-failed", "", "error=%s", ub_strerror(result));
 	return -EINVAL;
 }
 
@@ -152,12 +152,18 @@ resolver_new(struct event_base *base, const struct conf_address *server,
 }
 
 static void
+resolver_unlink(struct resolver_question **list, struct resolver_question *q)
+{
+	DL_DELETE(*list, q);
+}
+
+static void
 resolver_free_list(struct resolver_question **list)
 {
 	struct resolver_question *q;
 
 	while ((q = *list) != NULL) {
-		DL_DELETE(*list, q);
+		resolver_unlink(list, q);
 		event_del(&q->timer);
 		free(q);
 	}
@@ -193,7 +199,7 @@ resolver_finish(struct resolver_question *q)
 		q->answer.status = ROLE_DNS_NONE;
 	if (q->answer.status != ROLE_DNS_NONE)
 		q->answer.is_no_name = false;
-	DL_DELETE(r->waiting, q);
+	resolver_unlink(&r->waiting, q);
 	DL_APPEND(r->ready, q);
 }
 
@@ -329,7 +335,33 @@ resolver_sort(struct role_dns_answer *answer)
 		}
 }
 
+/* Nobody waits for the late end of a question. */
 static void
+resolver_forget(struct resolver_question *q)
+{
+	resolver_unlink(&q->resolver->given_up, q);
+	free(q);
+}
+
+/* What one part says.  A packet of no bytes cannot be believed. */
+static void
+resolver_take_part(struct resolver_part *part, int rcode,
+    const unsigned char *packet, int size)
+{
+	struct resolver_question *q = part->question;
+
+	/* For what libunbound answers itself the code is in the packet only. */
+	if (rcode == 0 && size >= NS_HFIXEDSZ)
+		rcode = packet[3] & 0x0f;
+	if (rcode == RESOLVER_NXDOMAIN)
+		q->answer.is_no_name = true;
+	else if (rcode != 0 || !resolver_read_packet(part, packet, size))
+		q->is_failed = true;
+}
+
+/* The parameters are libunbound's. */
+static void
+/* NOLINTNEXTLINE(readability-function-size) */
 resolver_on_answer(void *arg, int rcode, void *packet, int size, int security,
     char *why_bogus, int was_limited)
 {
@@ -339,20 +371,12 @@ resolver_on_answer(void *arg, int rcode, void *packet, int size, int security,
 	CHECK(q->open_count > 0);
 	q->open_count--;
 	if (q->is_over) {
-		if (q->is_done && q->open_count == 0) {
-			DL_DELETE(q->resolver->given_up, q);
-			free(q);
-		}
+		if (q->is_done && q->open_count == 0)
+			resolver_forget(q);
 		return;
 	}
-	/* For what libunbound answers itself the code is in the packet only. */
-	if (rcode == 0 && size >= NS_HFIXEDSZ)
-		rcode = ((const unsigned char *)packet)[3] & 0x0f;
-	if (rcode == RESOLVER_NXDOMAIN)
-		q->answer.is_no_name = true;
-	else if (rcode != 0 || security == RESOLVER_BOGUS ||
-		 !resolver_read_packet(part, packet, size))
-		q->is_failed = true;
+	resolver_take_part(
+	    part, rcode, packet, security == RESOLVER_BOGUS ? 0 : size);
 	if (q->open_count > 0)
 		return;
 	resolver_sort(&q->answer);
@@ -422,7 +446,7 @@ resolver_next(struct resolver *r, uint64_t *query_out,
 
 	if (q == NULL)
 		return false;
-	DL_DELETE(r->ready, q);
+	resolver_unlink(&r->ready, q);
 	q->is_done = true;
 	r->answer = q->answer;
 	*query_out = q->query;

@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -24,9 +25,20 @@
 #include <time.h>
 #include <unistd.h>
 
+#define OS_REAL_DIRECTORIES 8
+
+/* A directory that stays open once it was made or synced, so that no sync
+   fails for want of a descriptor. */
+struct os_real_directory {
+	char *name;
+	int fd;
+};
+
 struct os_real {
 	struct os os; /* first, so that a struct os * is one of these */
 	int directory_fd;
+	struct os_real_directory directories[OS_REAL_DIRECTORIES];
+	size_t directory_count;
 };
 
 struct os_file {
@@ -175,15 +187,49 @@ os_real_open_directory(struct os *os, const char *directory)
 	    directory[0] != '\0' ? directory : ".", O_RDONLY | O_DIRECTORY);
 }
 
+/* The directory's place among those that stay open, or one behind the last. */
+static size_t
+os_real_find_directory(const struct os_real *real, const char *name)
+{
+	size_t i = 0;
+
+	while (i < real->directory_count &&
+	       strcmp(real->directories[i].name, name) != 0)
+		i++;
+	return i;
+}
+
+/* Its descriptor, or -errno; *IS_KEPT_OUT: it stays open. */
+static int
+os_real_keep_directory(struct os *os, const char *name, bool *is_kept_out)
+{
+	struct os_real *real = os_real_of(os);
+	size_t at = os_real_find_directory(real, name);
+	int fd;
+
+	*is_kept_out = at < OS_REAL_DIRECTORIES;
+	if (at < real->directory_count)
+		return real->directories[at].fd;
+	fd = os_real_open_directory(os, name);
+	if (fd >= 0 && *is_kept_out) {
+		real->directories[at] = (struct os_real_directory){
+		    mem_copy_text(name, strlen(name)), fd};
+		real->directory_count++;
+	}
+	return fd;
+}
+
 static int
 os_real_sync_directory(struct os *os, const char *directory)
 {
-	int fd = os_real_open_directory(os, directory), error;
+	bool is_kept;
+	int fd = os_real_keep_directory(os, directory, &is_kept), error;
 
 	if (fd < 0)
 		return fd;
 	error = os_real_result(fsync(fd));
-	close(fd);
+	if (!is_kept)
+		close(fd);
 	return error;
 }
 
@@ -254,10 +300,20 @@ os_real_unlink(struct os *os, const char *name)
 static int
 os_real_make_directory(struct os *os, const char *name)
 {
+	bool is_kept;
+	int error, fd;
+
 	if (name[0] == '\0' || !os_directory_is_valid(name))
 		return -EINVAL;
-	return os_real_result(
-	    mkdirat(os_real_of(os)->directory_fd, name, 0700));
+	error =
+	    os_real_result(mkdirat(os_real_of(os)->directory_fd, name, 0700));
+	if (error < 0 && error != -EEXIST)
+		return error;
+	/* What cannot be opened now is tried again when it is synced. */
+	fd = os_real_keep_directory(os, name, &is_kept);
+	if (fd >= 0 && !is_kept)
+		close(fd);
+	return error;
 }
 
 static int
@@ -356,8 +412,14 @@ os_real_random(struct os *os, void *data, size_t size)
 static void
 os_real_free(struct os *os)
 {
-	close(os_real_of(os)->directory_fd);
-	free(os);
+	struct os_real *real = os_real_of(os);
+
+	for (size_t i = 0; i < real->directory_count; i++) {
+		close(real->directories[i].fd);
+		free(real->directories[i].name);
+	}
+	close(real->directory_fd);
+	free(real);
 }
 
 static const struct os_ops os_real_ops = {

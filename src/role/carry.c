@@ -34,6 +34,7 @@ struct carry {
 	char hostname[MAIL_DOMAIN_MAX + 1];
 	uint64_t given_size;  /* bytes given to the network */
 	uint64_t taken_size;  /* of these taken when last looked at */
+	uint64_t acked_size;  /* acknowledged when last looked at */
 	uint64_t quit_due_ms; /* UINT64_MAX: QUIT was not said */
 	bool is_busy;         /* the first job is with the machine */
 	bool is_all_given;    /* with its final dot */
@@ -53,6 +54,7 @@ carry_new(struct role_env *env, const struct conf *conf,
 {
 	struct carry *c = mem_new(1, sizeof(*c));
 	struct smtp_client_options smtp = {
+	    .is_helo = options->is_helo,
 	    .greeting_timeout_ms = conf->greeting_timeout_ms,
 	    .data_timeout_ms = conf->data_timeout_ms,
 	    .block_timeout_ms = conf->block_timeout_ms,
@@ -69,6 +71,7 @@ carry_new(struct role_env *env, const struct conf *conf,
 	smtp.hostname = str_from(c->hostname);
 	carry_jobs_init(
 	    &c->jobs, env, options->queue, options->session, options->host);
+	c->jobs.is_mta = true;
 	c->client = smtp_client_new(&smtp, now_ms);
 	return c;
 }
@@ -110,6 +113,22 @@ carry_note_progress(struct carry *c, uint64_t now_ms)
 	if (taken_size > c->taken_size)
 		smtp_client_progress(c->client, now_ms);
 	c->taken_size = taken_size;
+}
+
+/* When the machine would give up: the network may have taken all long ago and
+   the link may still be at work on it. */
+static void
+carry_note_acked(struct carry *c, uint64_t now_ms)
+{
+	uint64_t acked_size, idle_ms;
+
+	if (c->conn == 0 || now_ms < smtp_client_deadline(c->client))
+		return;
+	acked_size = c->env->ops->conn_acked(c->env, c->conn, &idle_ms);
+	if (acked_size > c->acked_size)
+		smtp_client_progress(
+		    c->client, now_ms > idle_ms ? now_ms - idle_ms : 0);
+	c->acked_size = acked_size;
 }
 
 static void
@@ -220,6 +239,7 @@ carry_step_report(struct carry *c)
 	struct carry_job *job = carry_jobs_first(&c->jobs);
 
 	CHECK(c->is_busy);
+	c->jobs.is_relayed = !smtp_client_has_dsn(c->client);
 	for (size_t i = 0; i < job->row_count; i++) {
 		smtp_client_result(c->client, i, &job->results[i]);
 		if (c->abandon_reason != NULL && job->results[i].code == 0)
@@ -374,6 +394,7 @@ carry_timer(struct carry *c, uint64_t now_ms)
 		return;
 	/* A slow link moves bytes without ever being drained. */
 	carry_note_progress(c, now_ms);
+	carry_note_acked(c, now_ms);
 	smtp_client_timer(c->client, now_ms);
 	if (smtp_client_next(c->client) == SMTP_WANT_CLOSE ||
 	    smtp_client_next(c->client) == SMTP_WANT_REPORT) {
@@ -416,6 +437,15 @@ bool
 carry_is_established(const struct carry *c)
 {
 	return c->is_established;
+}
+
+bool
+carry_is_ehlo_lost(const struct carry *c)
+{
+	struct smtp_client_end end;
+
+	smtp_client_end(c->client, &end);
+	return end.is_ehlo_lost;
 }
 
 bool

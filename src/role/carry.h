@@ -28,6 +28,7 @@ struct carry_options {
 	uint32_t session;
 	const char *destination; /* for the log */
 	const char *host;        /* the far end, for people */
+	bool is_helo;            /* says HELO and never EHLO */
 };
 
 struct carry;
@@ -57,6 +58,8 @@ void carry_stop(struct carry *c, uint64_t now_ms, const char *reason);
 
 /* True once the far end was ready for a message. */
 bool carry_is_established(const struct carry *c);
+/* True if it ended because the connection was lost over EHLO. */
+bool carry_is_ehlo_lost(const struct carry *c);
 bool carry_is_over(const struct carry *c);
 /* How it ended; all messages are reported by then. */
 const struct carry_end *carry_result(const struct carry *c);

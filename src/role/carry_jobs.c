@@ -305,6 +305,10 @@ carry_jobs_report(struct carry_jobs *jobs, struct carry_job *job)
 	}
 	m.u.job_result.session = jobs->session;
 	m.u.job_result.lease = job->lease;
+	if (jobs->is_mta)
+		m.u.job_result.host =
+		    str_head(str_from(jobs->host), STORE_DESTINATION_MAX);
+	m.u.job_result.is_relayed = jobs->is_relayed;
 	m.u.job_result.results = results;
 	m.u.job_result.result_count = job->row_count;
 	carry_send(jobs->env, jobs->queue, &m);

@@ -65,6 +65,8 @@ struct carry_jobs {
 	size_t asked_count; /* messages asked for that did not come */
 	bool is_none;       /* the queue role has no more */
 	bool is_closed;     /* what still comes goes back untried */
+	bool is_mta;        /* the host is one that others may be told of */
+	bool is_relayed;    /* it does not know of notifications */
 };
 
 /* How a session ended, for the queue role. */

@@ -28,6 +28,24 @@ test_one_job(void **state)
 	world_free(w);
 }
 
+/* Who answered is told, and whether it will tell of success itself. */
+static void
+test_result_says_who(void **state)
+{
+	static const struct kit_far fars[] = {{"any", .is_dsn = true}, {NULL}};
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct world *w = world_new(i ? fars : NULL, NULL, jobs_one);
+
+		world_start(w, 1, CONF_ROUTE_SMTP, "192.0.2.1");
+		world_run(w);
+		assert_string_equal(w->result_host, "[192.0.2.1]");
+		assert_int_equal(w->is_relayed, i == 0);
+		world_free(w);
+	}
+}
+
 static void
 test_recipients(void **state)
 {
@@ -183,6 +201,38 @@ test_slow(void **state)
 	}
 	assert_log(
 	    w, "m1 0 accepted 2.0.0 250 2.0.0 taken\nend 1 good 2.0.0 \n");
+	world_free(w);
+}
+
+/* The network has taken all; the link is at work on it still, and each time
+   the wait counts from its last sign of life. */
+static void
+test_link_at_work(void **state)
+{
+	static const struct kit_far fars[] = {{"any", "dot", ""}, {NULL}};
+	struct world *w = world_new(fars, NULL, jobs_one);
+	uint64_t given_ms;
+
+	(void)state;
+	world_start(w, 1, CONF_ROUTE_SMTP, "192.0.2.1");
+	for (int i = 0; i < 100 && world_server(w, FAR)->dot_count == 0; i++) {
+		kit_serve(w, &w->f.conns[0]);
+		kit_queue(w);
+	}
+	given_ms = w->f.now_ms;
+	for (uint64_t i = 1; i <= 5; i++) {
+		assert_int_equal(w->end_count, 0);
+		w->f.conns[0].acked += 100;
+		w->f.conns[0].idle_ms = 50000;
+		fake_timer(&w->f, w->f.wake_ms);
+	}
+	assert_int_equal(w->end_count, 0);
+	assert_int_equal(
+	    w->f.now_ms, given_ms + 5 * w->conf.dot_timeout_ms - 4 * 50000);
+	fake_timer(&w->f, w->f.wake_ms);
+	kit_queue(w);
+	assert_int_equal(w->end_count, 1);
+	assert_non_null(strstr(w->log, "timed out waiting for dot"));
 	world_free(w);
 }
 
@@ -392,12 +442,14 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_one_job),
+	    cmocka_unit_test(test_result_says_who),
 	    cmocka_unit_test(test_recipients),
 	    cmocka_unit_test(test_many_jobs),
 	    cmocka_unit_test(test_window),
 	    cmocka_unit_test(test_large),
 	    cmocka_unit_test(test_bounded),
 	    cmocka_unit_test(test_slow),
+	    cmocka_unit_test(test_link_at_work),
 	    cmocka_unit_test(test_damaged),
 	    cmocka_unit_test(test_lost),
 	    cmocka_unit_test(test_quit),

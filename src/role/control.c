@@ -124,18 +124,6 @@ control_conn_write(struct control *c, role_conn conn, int error)
 	return error == 0;
 }
 
-/* An end; WRONG is NULL or what went wrong. */
-static json_t *
-control_end(const char *wrong)
-{
-	json_t *object = json_object();
-
-	control_set(object, "end", json_true());
-	control_set(object, "error",
-	    wrong ? control_text(str_from(wrong)) : json_null());
-	return object;
-}
-
 /* Gives the end of an answer; the next request may come. */
 static void
 control_conn_end(struct control *c, struct control_conn *conn, json_t *end)
@@ -195,8 +183,8 @@ control_ask_list(struct control *c, struct control_conn *conn,
 	struct message m = {.type = MESSAGE_LIST,
 	    .u.list = {.request = ++c->number_last,
 		.is_destinations = request->action == CONTROL_DESTINATIONS,
-		.id = request->id,
-		.destination = request->destination,
+		.filter = request->filter,
+		.older_ms = request->older_ms,
 		.after_key = request->after_key,
 		.after_name = request->after_name,
 		.count = request->count}};
@@ -241,16 +229,41 @@ control_ask_sites(struct control *c, struct control_conn *conn,
 	control_conn_ask(c, conn, &m);
 }
 
+/* The end of a release of SITE. */
+static void
+control_release_end(struct control *c, struct control_conn *conn,
+    struct str site, enum message_trigger_result result, uint64_t count)
+{
+	static const char *const names[] = {
+	    [MESSAGE_TRIGGER_STARTED] = "started",
+	    [MESSAGE_TRIGGER_ACTIVE] = "active",
+	    [MESSAGE_TRIGGER_EMPTY] = "empty",
+	    [MESSAGE_TRIGGER_BUSY] = "busy",
+	    [MESSAGE_TRIGGER_UNKNOWN] = "unknown",
+	};
+	json_t *end = control_end(NULL);
+
+	control_set(end, "site", control_text(site));
+	control_set(end, "result", json_string(names[result]));
+	control_set_number(end, "count", count);
+	control_conn_end(c, conn, end);
+}
+
 static void
 control_ask_release(struct control *c, struct control_conn *conn,
     struct control_request *request)
 {
 	struct message m = {.type = MESSAGE_TRIGGER,
 	    .u.trigger = {.request = ++c->number_last,
-		.site = request->site->name,
 		.domains = request->domains,
 		.domain_count = request->domain_count}};
 
+	if (request->site == NULL) {
+		control_release_end(
+		    c, conn, request->site_name, MESSAGE_TRIGGER_UNKNOWN, 0);
+		return;
+	}
+	m.u.trigger.site = request->site->name;
 	log_event(LOG_NOTE, "trigger", "", "site=%.*s kind=control domains=%zu",
 	    STR_ARG(request->site->name), request->domain_count);
 	snprintf(conn->site, sizeof(conn->site), "%.*s",
@@ -260,21 +273,42 @@ control_ask_release(struct control *c, struct control_conn *conn,
 
 static void
 control_ask_change(struct control *c, struct control_conn *conn,
-    const struct control_request *request, enum store_change change)
+    const struct control_request *request)
 {
-	static const char *const names[] = {
-	    [STORE_CHANGE_HOLD] = "hold",
-	    [STORE_CHANGE_FREE] = "free",
-	    [STORE_CHANGE_DELETE] = "delete",
+	static const struct {
+		const char *name;
+		enum message_steer steer;
+		enum store_change change;
+	} rows[] = {
+	    [CONTROL_HOLD] = {"hold", MESSAGE_STEER_CHANGE, STORE_CHANGE_HOLD},
+	    [CONTROL_FREE] = {"free", MESSAGE_STEER_CHANGE, STORE_CHANGE_FREE},
+	    [CONTROL_DELETE] = {"delete", MESSAGE_STEER_CHANGE,
+		STORE_CHANGE_DELETE},
+	    [CONTROL_REQUEUE] = {"requeue", MESSAGE_STEER_REQUEUE,
+		STORE_CHANGE_HOLD},
+	    [CONTROL_EXPIRE] = {"expire", MESSAGE_STEER_EXPIRE,
+		STORE_CHANGE_HOLD},
 	};
+	const struct store_filter *filter = &request->filter;
 	struct message m = {.type = MESSAGE_CHANGE,
 	    .u.change = {.request = ++c->number_last,
-		.id = request->id,
-		.destination = request->destination,
-		.change = change}};
+		.filter = *filter,
+		.older_ms = request->older_ms,
+		.steer = rows[request->action].steer,
+		.change = rows[request->action].change,
+		.is_dry = request->is_dry,
+		.after_key = request->after_key}};
 
-	log_event(LOG_NOTE, "control", "", "do=%s id=%.*s destination=%.*s",
-	    names[change], STR_ARG(request->id), STR_ARG(request->destination));
+	if (request->after_key == 0)
+		log_event(LOG_NOTE, "control", "",
+		    "do=%s dry=%d id=%.*s destination=%.*s sender=%.*s "
+		    "recipient=%.*s domain=%.*s older=%llu larger=%llu",
+		    rows[request->action].name, request->is_dry,
+		    STR_ARG(filter->id), STR_ARG(filter->destination),
+		    STR_ARG(filter->sender), STR_ARG(filter->recipient),
+		    STR_ARG(filter->domain),
+		    (unsigned long long)request->older_ms / 1000,
+		    (unsigned long long)filter->size_above);
 	control_conn_ask(c, conn, &m);
 }
 
@@ -307,13 +341,11 @@ control_conn_act(struct control *c, struct control_conn *conn,
 		control_ask_release(c, conn, request);
 		break;
 	case CONTROL_HOLD:
-		control_ask_change(c, conn, request, STORE_CHANGE_HOLD);
-		break;
 	case CONTROL_FREE:
-		control_ask_change(c, conn, request, STORE_CHANGE_FREE);
-		break;
 	case CONTROL_DELETE:
-		control_ask_change(c, conn, request, STORE_CHANGE_DELETE);
+	case CONTROL_REQUEUE:
+	case CONTROL_EXPIRE:
+		control_ask_change(c, conn, request);
 		break;
 	}
 }
@@ -560,6 +592,8 @@ control_list_end(
 	end = control_end(NULL);
 	control_set(end, "more", json_boolean(is_more || conn->is_cut));
 	if (conn->action == CONTROL_LIST) {
+		if (!conn->is_cut && m->u.list_end.next_key != 0)
+			conn->after_key = m->u.list_end.next_key;
 		control_set_number(end, "after", conn->after_key);
 		control_set_number(end, "total", m->u.list_end.total);
 	} else {
@@ -570,39 +604,17 @@ control_list_end(
 }
 
 static void
-control_trigger_done(
-    struct control *c, struct control_conn *conn, const struct message *m)
-{
-	static const char *const names[] = {
-	    [MESSAGE_TRIGGER_STARTED] = "started",
-	    [MESSAGE_TRIGGER_ACTIVE] = "active",
-	    [MESSAGE_TRIGGER_EMPTY] = "empty",
-	    [MESSAGE_TRIGGER_BUSY] = "busy",
-	    [MESSAGE_TRIGGER_UNKNOWN] = "unknown",
-	};
-	json_t *end = control_end(NULL);
-
-	control_set(end, "site", control_text(str_from(conn->site)));
-	control_set(
-	    end, "result", json_string(names[m->u.trigger_done.result]));
-	control_set_number(end, "count", m->u.trigger_done.count);
-	control_conn_end(c, conn, end);
-}
-
-static void
 control_change_done(
     struct control *c, struct control_conn *conn, const struct message *m)
 {
-	json_t *end;
-
 	if (m->u.change_done.error < 0) {
 		control_conn_fail(c, conn, strerror(-m->u.change_done.error));
 		return;
 	}
-	end = control_end(NULL);
-	control_set_number(end, "changed", m->u.change_done.changed_count);
-	control_set_number(end, "leased", m->u.change_done.leased_count);
-	control_conn_end(c, conn, end);
+	control_conn_end(c, conn,
+	    control_format_changed(m->u.change_done.next_key,
+		m->u.change_done.changed_count, m->u.change_done.leased_count,
+		m->u.change_done.moved_count));
 }
 
 /* What kind of frame may answer what was asked. */
@@ -623,6 +635,8 @@ control_is_answer(enum control_action action, enum message_type type)
 	case CONTROL_HOLD:
 	case CONTROL_FREE:
 	case CONTROL_DELETE:
+	case CONTROL_REQUEUE:
+	case CONTROL_EXPIRE:
 		break;
 	}
 	return type == MESSAGE_CHANGE_DONE;
@@ -652,7 +666,8 @@ control_answer(struct control *c, const struct message *m)
 	else if (m->type == MESSAGE_LIST_END)
 		control_list_end(c, conn, m);
 	else if (m->type == MESSAGE_TRIGGER_DONE)
-		control_trigger_done(c, conn, m);
+		control_release_end(c, conn, str_from(conn->site),
+		    m->u.trigger_done.result, m->u.trigger_done.count);
 	else
 		control_change_done(c, conn, m);
 	return 0;

@@ -11,14 +11,24 @@
  * Requests ("?" = may be left out; other keys are refused):
  *
  *   {"do":"ping"}
- *   {"do":"list","id"?:ID,"destination"?:NAME,"after"?:KEY,"count"?:N}
+ *   {"do":"list",FILTER,"after"?:KEY,"count"?:N}
  *   {"do":"destinations","after"?:NAME,"count"?:N}
  *   {"do":"sites","after"?:NAME,"count"?:N}
  *   {"do":"release","site":NAME-OR-DOMAIN,"domains"?:[DOMAIN,...]}
- *   {"do":"hold"|"free"|"delete","id":ID and/or "destination":NAME}
+ *   {"do":"hold"|"free"|"delete"|"requeue"|"expire",FILTER,"dry"?:BOOL,
+ *    "after"?:KEY}
  *
- * count is 1 to 200 and 200 if left out.  A domain of release is "a.test", or
- * "@a.test" for it and all below; none = all of the site.
+ * FILTER is any of these members, all of which have to fit a recipient; the
+ * changes need one at least:
+ *
+ *   "id":ID,"destination":NAME,"domain":DOMAIN     of the recipient
+ *   "sender":ADDRESS,"recipient":ADDRESS           "<>" is the null sender
+ *   "older":SECONDS,"larger":BYTES                 1 or more
+ *
+ * count is 1 to 200 and 200 if left out.  A domain is "a.test", or "@a.test"
+ * for it and all below; none with release = all of the site.  An address may
+ * be "@a.test" too, for all addresses at that domain.  With "dry":true what
+ * would be done is counted and not done.
  *
  * Items:
  *
@@ -47,9 +57,12 @@
  *                         list also has "total":N, messages in the queue
  *   {"end":true,"error":null,"site":NAME,"result":"started"|"active"|"empty"|
  *    "busy"|"unknown","count":N}                  release: messages
- *   {"end":true,"error":null,"changed":N,"leased":N}
- *                         hold, free, delete: recipients; leased ones were
- *                         left as they are
+ *                                                "unknown": no such site
+ *   {"end":true,"error":null,"more":BOOL,"after":KEY,"changed":N,"leased":N,
+ *    "moved":N}           the changes: recipients; leased ones were left as
+ *                         they are; of those that were requeued so many have
+ *                         a new destination.  A bounded number is done at a
+ *                         time: ask on behind "after"
  *
  * After a line that is no JSON object or too long the connection is closed
  * behind its end; a client over CONTROL_CONNS_MAX gets an end and is closed.
@@ -68,7 +81,8 @@
 
 #define CONTROL_REQUEST_MAX 65536
 #define CONTROL_CONNS_MAX   32
-#define CONTROL_LINE_MAX    1000000 /* of an answer */
+#define CONTROL_LINE_MAX    1000000   /* of an answer */
+#define CONTROL_OLDER_MAX   315360000 /* seconds: ten years */
 
 /* Queue and wall time of one moment, to show queue times by.  Both 0 = not
    known: then a message's times are shown by its own arrival. */
@@ -95,6 +109,12 @@ int control_format_site(struct buf *out, const struct conf_site *site,
     const struct store_destination *destination,
     const struct control_state *state, const struct control_clock *clock)
     __attribute__((warn_unused_result));
+
+/* An end; WRONG is NULL or what went wrong. */
+json_t *control_end(const char *wrong);
+/* The end of a change, which goes on behind NEXT_KEY (0 = all is done). */
+json_t *control_format_changed(
+    uint64_t next_key, uint64_t changed, uint64_t leased, uint64_t moved);
 
 /* TEXT as JSON; never NULL. */
 json_t *control_text(struct str text);

@@ -74,6 +74,31 @@ control_put(struct buf *out, json_t *object)
 	return -ENOBUFS;
 }
 
+json_t *
+control_end(const char *wrong)
+{
+	json_t *object = json_object();
+
+	control_set(object, "end", json_true());
+	control_set(object, "error",
+	    wrong ? control_text(str_from(wrong)) : json_null());
+	return object;
+}
+
+json_t *
+control_format_changed(
+    uint64_t next_key, uint64_t changed, uint64_t leased, uint64_t moved)
+{
+	json_t *end = control_end(NULL);
+
+	control_set(end, "more", json_boolean(next_key != 0));
+	control_set_number(end, "after", next_key);
+	control_set_number(end, "changed", changed);
+	control_set_number(end, "leased", leased);
+	control_set_number(end, "moved", moved);
+	return end;
+}
+
 /* The queue time TIME_MS in seconds of wall time, 0 for 0. */
 static uint64_t
 control_wall(const struct control_clock *clock, uint64_t time_ms)

@@ -6,6 +6,7 @@
 #include "role/control_request.h"
 #include "base/arena.h"
 #include "mail/address.h"
+#include "role/control.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,11 +17,20 @@ enum {
 	KEY_DO = 1,
 	KEY_ID = 2,
 	KEY_DESTINATION = 4,
-	KEY_AFTER_KEY = 8,   /* "after" that is a number */
-	KEY_AFTER_NAME = 16, /* "after" that is a string */
-	KEY_COUNT = 32,
-	KEY_SITE = 64,
-	KEY_DOMAINS = 128,
+	KEY_SENDER = 8,
+	KEY_RECIPIENT = 16,
+	KEY_DOMAIN = 32,
+	KEY_OLDER = 64,
+	KEY_LARGER = 128,
+	KEY_DRY = 256,
+	KEY_AFTER_KEY = 512,   /* "after" that is a number */
+	KEY_AFTER_NAME = 1024, /* "after" that is a string */
+	KEY_COUNT = 2048,
+	KEY_SITE = 4096,
+	KEY_DOMAINS = 8192,
+	KEYS_FILTER = KEY_ID | KEY_DESTINATION | KEY_SENDER | KEY_RECIPIENT |
+	              KEY_DOMAIN | KEY_OLDER | KEY_LARGER,
+	KEYS_CHANGE = KEYS_FILTER | KEY_DRY | KEY_AFTER_KEY,
 };
 
 static const struct {
@@ -31,6 +41,13 @@ static const struct {
     {"do", JSON_STRING, KEY_DO},
     {"id", JSON_STRING, KEY_ID},
     {"destination", JSON_STRING, KEY_DESTINATION},
+    {"sender", JSON_STRING, KEY_SENDER},
+    {"recipient", JSON_STRING, KEY_RECIPIENT},
+    {"domain", JSON_STRING, KEY_DOMAIN},
+    {"older", JSON_INTEGER, KEY_OLDER},
+    {"larger", JSON_INTEGER, KEY_LARGER},
+    {"dry", JSON_TRUE, KEY_DRY},
+    {"dry", JSON_FALSE, KEY_DRY},
     {"after", JSON_INTEGER, KEY_AFTER_KEY},
     {"after", JSON_STRING, KEY_AFTER_NAME},
     {"count", JSON_INTEGER, KEY_COUNT},
@@ -45,15 +62,15 @@ static const struct {
 	unsigned needed; /* one of them at least */
 } control_actions[] = {
     {"ping", CONTROL_PING, 0, 0},
-    {"list", CONTROL_LIST, KEY_ID | KEY_DESTINATION | KEY_AFTER_KEY | KEY_COUNT,
-	0},
+    {"list", CONTROL_LIST, KEYS_FILTER | KEY_AFTER_KEY | KEY_COUNT, 0},
     {"destinations", CONTROL_DESTINATIONS, KEY_AFTER_NAME | KEY_COUNT, 0},
     {"sites", CONTROL_SITES, KEY_AFTER_NAME | KEY_COUNT, 0},
     {"release", CONTROL_RELEASE, KEY_SITE | KEY_DOMAINS, KEY_SITE},
-    {"hold", CONTROL_HOLD, KEY_ID | KEY_DESTINATION, KEY_ID | KEY_DESTINATION},
-    {"free", CONTROL_FREE, KEY_ID | KEY_DESTINATION, KEY_ID | KEY_DESTINATION},
-    {"delete", CONTROL_DELETE, KEY_ID | KEY_DESTINATION,
-	KEY_ID | KEY_DESTINATION},
+    {"hold", CONTROL_HOLD, KEYS_CHANGE, KEYS_FILTER},
+    {"free", CONTROL_FREE, KEYS_CHANGE, KEYS_FILTER},
+    {"delete", CONTROL_DELETE, KEYS_CHANGE, KEYS_FILTER},
+    {"requeue", CONTROL_REQUEUE, KEYS_CHANGE, KEYS_FILTER},
+    {"expire", CONTROL_EXPIRE, KEYS_CHANGE, KEYS_FILTER},
 };
 
 static struct str
@@ -93,13 +110,13 @@ control_is_of_site(const struct conf *conf, const struct conf_site *site,
 	return false;
 }
 
-/* A domain of RELEASE as a key, with its "@". */
+/* A domain as a key, with its "@" if it has one. */
 static const char *
-control_add_domain(const struct conf *conf, struct control_request *request,
-    const json_t *value)
+control_read_domain(
+    struct control_request *request, const json_t *value, struct str *to)
 {
 	char text[MAIL_DOMAIN_MAX + 2] = "@";
-	struct str name, copy;
+	struct str name;
 	bool is_tree;
 
 	if (!json_is_string(value))
@@ -110,13 +127,26 @@ control_add_domain(const struct conf *conf, struct control_request *request,
 	if (!mail_domain_is_valid(name, true) ||
 	    mail_domain_key(name, text + is_tree) < 0)
 		return "bad domain";
+	*to = arena_copy(&request->arena, str_from(text));
+	return to->data == NULL ? "too many domains" : NULL;
+}
+
+/* One more domain of RELEASE. */
+static const char *
+control_add_domain(const struct conf *conf, struct control_request *request,
+    const json_t *value)
+{
+	struct str *to = &request->domains[request->domain_count];
+	const char *wrong = control_read_domain(request, value, to);
+	bool is_tree;
+
+	if (wrong != NULL)
+		return wrong;
+	is_tree = str_starts(*to, STR("@"));
 	if (!control_is_of_site(
-		conf, request->site, str_from(text + is_tree), is_tree))
+		conf, request->site, str_skip(*to, is_tree), is_tree))
 		return "domain is not of this site";
-	copy = arena_copy(&request->arena, str_from(text));
-	if (copy.data == NULL)
-		return "too many domains";
-	request->domains[request->domain_count++] = copy;
+	request->domain_count++;
 	return NULL;
 }
 
@@ -130,16 +160,79 @@ control_read_release(const struct conf *conf, struct control_request *request)
 	char key[MAIL_DOMAIN_MAX + 1];
 	const char *wrong = NULL;
 
+	request->site_name = name;
 	request->site = conf_site_named(conf, name);
 	if (request->site == NULL && mail_domain_key(name, key) == 0)
 		request->site = conf_site_of_domain(conf, str_from(key));
 	if (request->site == NULL)
-		return "no such site";
+		return NULL;
 	if (json_array_size(domains) > MESSAGE_DOMAINS_MAX)
 		return "too many domains";
 	for (size_t i = 0; i < json_array_size(domains) && wrong == NULL; i++)
 		wrong = control_add_domain(
 		    conf, request, json_array_get(domains, i));
+	return wrong;
+}
+
+/* An address to look for; "" if there is none. */
+static const char *
+control_read_address(
+    const struct control_request *request, const char *key, struct str *to)
+{
+	const json_t *value = json_object_get(request->root, key);
+
+	*to = control_string(value);
+	if (value != NULL && (to->size == 0 || to->size > MAIL_ADDRESS_MAX + 1))
+		return "bad address";
+	return NULL;
+}
+
+/* A number from 1 to MAX; 0 if there is none. */
+static const char *
+control_read_number(const struct control_request *request, const char *key,
+    json_int_t max, uint64_t *to)
+{
+	const json_t *value = json_object_get(request->root, key);
+	json_int_t number = json_integer_value(value);
+
+	*to = (uint64_t)number;
+	if (value != NULL && (number < 1 || number > max))
+		return "number out of range";
+	return NULL;
+}
+
+static const char *
+control_read_filter(struct control_request *request)
+{
+	json_t *root = request->root, *domain = json_object_get(root, "domain");
+	struct store_filter *filter = &request->filter;
+	const char *wrong;
+	uint64_t older;
+
+	filter->id = control_string(json_object_get(root, "id"));
+	filter->destination =
+	    control_string(json_object_get(root, "destination"));
+	if (json_object_get(root, "id") != NULL &&
+	    !store_id_is_valid(filter->id))
+		return "bad id";
+	if (json_object_get(root, "destination") != NULL &&
+	    (filter->destination.size == 0 ||
+		filter->destination.size > STORE_DESTINATION_MAX))
+		return "bad destination";
+	wrong = control_read_address(request, "sender", &filter->sender);
+	if (wrong == NULL)
+		wrong = control_read_address(
+		    request, "recipient", &filter->recipient);
+	if (wrong == NULL && domain != NULL)
+		wrong = control_read_domain(request, domain, &filter->domain);
+	if (wrong == NULL)
+		wrong = control_read_number(
+		    request, "larger", INT64_MAX, &filter->size_above);
+	if (wrong == NULL)
+		wrong = control_read_number(
+		    request, "older", CONTROL_OLDER_MAX, &older);
+	if (wrong == NULL)
+		request->older_ms = older * 1000;
 	return wrong;
 }
 
@@ -152,16 +245,7 @@ control_read_members(struct control_request *request)
 	const json_t *count = json_object_get(root, "count");
 	json_int_t number = json_integer_value(count);
 
-	request->id = control_string(json_object_get(root, "id"));
-	request->destination =
-	    control_string(json_object_get(root, "destination"));
-	if (json_object_get(root, "id") != NULL &&
-	    !store_id_is_valid(request->id))
-		return "bad id";
-	if (json_object_get(root, "destination") != NULL &&
-	    (request->destination.size == 0 ||
-		request->destination.size > STORE_DESTINATION_MAX))
-		return "bad destination";
+	request->is_dry = json_is_true(json_object_get(root, "dry"));
 	if (json_integer_value(after) < 0)
 		return "bad after";
 	request->after_key = (uint64_t)json_integer_value(after);
@@ -235,6 +319,8 @@ control_request_read(const struct conf *conf, struct str line,
 	wrong = control_read_keys(request->root, &keys);
 	if (wrong == NULL)
 		wrong = control_read_action(request, keys);
+	if (wrong == NULL)
+		wrong = control_read_filter(request);
 	if (wrong == NULL)
 		wrong = control_read_members(request);
 	if (wrong == NULL && request->action == CONTROL_RELEASE)

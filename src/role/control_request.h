@@ -19,19 +19,23 @@ enum control_action {
 	CONTROL_HOLD,
 	CONTROL_FREE,
 	CONTROL_DELETE,
+	CONTROL_REQUEUE,
+	CONTROL_EXPIRE,
 };
 
 struct control_request {
 	json_t *root; /* owns the strings */
 	enum control_action action;
-	struct str id;
-	struct str destination;
+	struct store_filter filter;
+	uint64_t older_ms;
+	bool is_dry;
 	uint64_t after_key;
 	struct str after_name;
 	uint32_t count;
+	struct arena arena; /* owns domains */
 	/* RELEASE */
-	const struct conf_site *site;
-	struct arena arena; /* owns the domains */
+	struct str site_name;         /* as it was asked for */
+	const struct conf_site *site; /* NULL: there is none */
 	struct str domains[MESSAGE_DOMAINS_MAX];
 	size_t domain_count;
 };

@@ -185,7 +185,21 @@ test_requests(void **state)
 	    {"{\"do\":\"list\",\"count\":201}", "bad count", false},
 	    {"{\"do\":\"delete\"}", "key is missing", false},
 	    {"{\"do\":\"release\"}", "key is missing", false},
-	    {"{\"do\":\"release\",\"site\":\"x\"}", "no such site", false},
+	    {"{\"do\":\"delete\",\"dry\":true,\"after\":1}", "key is missing",
+		false},
+	    {"{\"do\":\"list\",\"dry\":true}", "key is not for this action",
+		false},
+	    {"{\"do\":\"delete\",\"dry\":1}",
+		"unknown key, or of the wrong type", false},
+	    {"{\"do\":\"list\",\"older\":0}", "number out of range", false},
+	    {"{\"do\":\"list\",\"older\":315360001}", "number out of range",
+		false},
+	    {"{\"do\":\"list\",\"larger\":0}", "number out of range", false},
+	    {"{\"do\":\"list\",\"larger\":\"1\"}",
+		"unknown key, or of the wrong type", false},
+	    {"{\"do\":\"list\",\"sender\":\"\"}", "bad address", false},
+	    {"{\"do\":\"list\",\"domain\":\"a b\"}", "bad domain", false},
+	    {"{\"do\":\"list\",\"domain\":\"\"}", "bad domain", false},
 	    {"{\"do\":\"release\",\"site\":\"ship\",\"domains\":[1]}",
 		"domains must be strings", false},
 	    {"{\"do\":\"release\",\"site\":\"ship\",\"domains\":[\"a b\"]}",
@@ -309,8 +323,8 @@ test_list(void **state)
 	m = expect_frame(MESSAGE_LIST);
 	request = m.u.list.request;
 	assert_false(m.u.list.is_destinations);
-	assert_true(str_equal(m.u.list.id, STR("abc")));
-	assert_true(str_equal(m.u.list.destination, STR("site:ship")));
+	assert_true(str_equal(m.u.list.filter.id, STR("abc")));
+	assert_true(str_equal(m.u.list.filter.destination, STR("site:ship")));
 	assert_int_equal(m.u.list.after_key, 41);
 	assert_int_equal(m.u.list.count, 2);
 	m = (struct message){.type = MESSAGE_LIST_MESSAGE,
@@ -519,15 +533,61 @@ test_release(void **state)
 }
 
 static void
+test_release_unknown(void **state)
+{
+	role_conn conn = come();
+	struct message m;
+
+	say(conn, "{\"do\":\"release\",\"site\":\"x\"}\n",
+	    "{\"end\":true,\"error\":null,\"site\":\"x\","
+	    "\"result\":\"unknown\",\"count\":0}\n");
+	assert_false(fake_take_frame(&f, QUEUE, &m));
+	assert_true(fake_is_open(&f, conn));
+}
+
+/* All members of a filter, and where a listing goes on. */
+static void
+test_filter(void **state)
+{
+	role_conn conn = come();
+	struct message m;
+
+	say(conn,
+	    "{\"do\":\"list\",\"sender\":\"@A.test\",\"recipient\":"
+	    "\"b@c.test\",\"domain\":\"@C.Test.\",\"older\":60,"
+	    "\"larger\":7}\n",
+	    "");
+	m = expect_frame(MESSAGE_LIST);
+	assert_int_equal(m.u.list.filter.id.size, 0);
+	assert_true(str_equal(m.u.list.filter.sender, STR("@A.test")));
+	assert_true(str_equal(m.u.list.filter.recipient, STR("b@c.test")));
+	assert_true(str_equal(m.u.list.filter.domain, STR("@c.test")));
+	assert_int_equal(m.u.list.older_ms, 60000);
+	assert_int_equal(m.u.list.filter.size_above, 7);
+	/* Nothing was found yet: there may be more. */
+	m = (struct message){.type = MESSAGE_LIST_END,
+	    .u.list_end = {.request = m.u.list.request,
+		.is_more = true,
+		.next_key = 77,
+		.wall_ms = f.wall_ms}};
+	reply(&m);
+	expect_text(conn, "{\"end\":true,\"error\":null,\"more\":true,"
+			  "\"after\":77,\"total\":0}\n");
+}
+
+static void
 test_change(void **state)
 {
 	static const struct {
 		const char *action;
+		enum message_steer steer;
 		enum store_change change;
 	} cases[] = {
-	    {"hold", STORE_CHANGE_HOLD},
-	    {"free", STORE_CHANGE_FREE},
-	    {"delete", STORE_CHANGE_DELETE},
+	    {"hold", MESSAGE_STEER_CHANGE, STORE_CHANGE_HOLD},
+	    {"free", MESSAGE_STEER_CHANGE, STORE_CHANGE_FREE},
+	    {"delete", MESSAGE_STEER_CHANGE, STORE_CHANGE_DELETE},
+	    {"requeue", MESSAGE_STEER_REQUEUE, STORE_CHANGE_HOLD},
+	    {"expire", MESSAGE_STEER_EXPIRE, STORE_CHANGE_HOLD},
 	};
 	role_conn conn = come();
 	char line[400];
@@ -536,18 +596,26 @@ test_change(void **state)
 		struct message m;
 
 		snprintf(line, sizeof(line),
-		    "{\"do\":\"%s\",\"id\":\"abc\",\"destination\":\"mx:b\"}\n",
-		    cases[i].action);
+		    "{\"do\":\"%s\",\"id\":\"abc\",\"destination\":"
+		    "\"mx:b\",\"dry\":%s,\"after\":%zu}\n",
+		    cases[i].action, i % 2 ? "true" : "false", i);
 		say(conn, line, "");
 		m = expect_frame(MESSAGE_CHANGE);
+		assert_int_equal(m.u.change.steer, cases[i].steer);
 		assert_int_equal(m.u.change.change, cases[i].change);
-		assert_true(str_equal(m.u.change.id, STR("abc")));
-		assert_true(str_equal(m.u.change.destination, STR("mx:b")));
+		assert_true(str_equal(m.u.change.filter.id, STR("abc")));
+		assert_true(
+		    str_equal(m.u.change.filter.destination, STR("mx:b")));
+		assert_int_equal(m.u.change.is_dry, i % 2);
+		assert_int_equal(m.u.change.after_key, i);
 		m = (struct message){.type = MESSAGE_CHANGE_DONE,
-		    .u.change_done = {m.u.change.request, 0, 4, 1}};
+		    .u.change_done = {m.u.change.request, 0, 4, 1, 2, i * 5}};
 		reply(&m);
-		expect_text(conn, "{\"end\":true,\"error\":null,\"changed\":4,"
-				  "\"leased\":1}\n");
+		snprintf(line, sizeof(line),
+		    "{\"end\":true,\"error\":null,\"more\":%s,\"after\":%zu,"
+		    "\"changed\":4,\"leased\":1,\"moved\":2}\n",
+		    i > 0 ? "true" : "false", i * 5);
+		expect_text(conn, line);
 	}
 	say(conn, "{\"do\":\"free\",\"id\":\"abc\"}\n", "");
 	reply(&(struct message){.type = MESSAGE_CHANGE_DONE,
@@ -663,6 +731,8 @@ main(void)
 	    TEST(test_destinations),
 	    TEST(test_sites),
 	    TEST(test_release),
+	    TEST(test_release_unknown),
+	    TEST(test_filter),
 	    TEST(test_change),
 	    TEST(test_queue_lost),
 	    TEST(test_no_clock),

@@ -44,6 +44,7 @@ struct deliver_session {
 	struct carry *carry;             /* NULL until connected */
 	struct deliver_maildir *maildir; /* instead of both */
 	role_conn conn;
+	bool is_helo;    /* EHLO was too much for this address */
 	uint64_t query;  /* 0 = none is asked */
 	uint64_t due_ms; /* of the query or of connecting */
 	struct heap_node timer;
@@ -224,6 +225,7 @@ session_try_next(struct deliver *d, struct deliver_session *s, uint64_t now_ms,
 	log_event(LOG_DETAIL, "address-failed", "",
 	    "session=%u host=%s answer=%s", s->id, s->host, answer);
 	deliver_route_failed(s->route, status, answer);
+	s->is_helo = false;
 	session_advance(d, s, now_ms);
 }
 
@@ -233,6 +235,7 @@ static void
 session_settle(struct deliver *d, struct deliver_session *s, uint64_t now_ms)
 {
 	struct carry_end end;
+	bool is_helo;
 
 	if (s->maildir != NULL) {
 		session_set_conn(d, s, deliver_maildir_conn(s->maildir));
@@ -250,8 +253,15 @@ session_settle(struct deliver *d, struct deliver_session *s, uint64_t now_ms)
 		session_end(d, s, &end);
 		return;
 	}
+	/* Some old servers hang up at EHLO: the same one again with HELO. */
+	is_helo = carry_is_ehlo_lost(s->carry) && !s->is_helo;
 	carry_free(s->carry);
 	s->carry = NULL;
+	if (is_helo) {
+		s->is_helo = true;
+		session_advance(d, s, now_ms);
+		return;
+	}
 	session_try_next(d, s, now_ms, end.status, end.answer);
 }
 
@@ -337,6 +347,7 @@ deliver_connected(void *role, uint64_t now_ms, role_conn conn, int error)
 		options.session = id;
 		options.destination = s->destination;
 		options.host = s->host;
+		options.is_helo = s->is_helo;
 		s->carry = carry_new(d->env, d->conf, &options, now_ms);
 	}
 	deliver_settle(d, s, now_ms);

@@ -31,6 +31,7 @@ struct kit_far {
 	const char *at;
 	const char *say;
 	bool is_plain; /* no PIPELINING */
+	bool is_dsn;   /* DSN in its place */
 };
 
 /* A record: MX "10 mx.test" or address; "fail" and "none" as value. */
@@ -79,6 +80,8 @@ struct world {
 	bool is_queue_slow; /* it answers nothing */
 	size_t end_count;
 	char log[KIT_LOG_MAX];
+	char result_host[64]; /* of the last result */
+	bool is_relayed;
 	/* Serves a connection of spawn(): true if something happened. */
 	bool (*helper)(struct world *w, struct fake_conn *c);
 };
@@ -273,6 +276,9 @@ kit_log_result(struct world *w, const struct message *m)
 	    [SMTP_UNTRIED] = "untried",
 	};
 
+	snprintf(w->result_host, sizeof(w->result_host), "%.*s",
+	    STR_ARG(m->u.job_result.host));
+	w->is_relayed = m->u.job_result.is_relayed;
 	for (size_t i = 0; i < m->u.job_result.result_count; i++) {
 		const struct message_job_result *r =
 		    &m->u.job_result.results[i];
@@ -451,8 +457,9 @@ kit_command(struct world *w, struct fake_conn *c, struct str line)
 		  line.data) == 0);
 	if (str_starts(line, STR("EHLO")))
 		kit_say(w, c, "EHLO",
-		    far->is_plain ? "250 far.test\r\n"
-				  : "250-far.test\r\n250 PIPELINING\r\n");
+		    far->is_dsn     ? "250-far.test\r\n250 DSN\r\n"
+		    : far->is_plain ? "250 far.test\r\n"
+				    : "250-far.test\r\n250 PIPELINING\r\n");
 	else if (str_starts(line, STR("MAIL")))
 		kit_say(w, c, "MAIL", "250 2.1.0 ok\r\n");
 	else if (str_starts(line, STR("RCPT TO:<no")))

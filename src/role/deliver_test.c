@@ -67,7 +67,7 @@ static const struct route_case route_cases[] = {
 	"192.0.2.1 2001:db8::1 192.0.2.2 ", GOOD},
     {MX, "a.test",
 	{{"192.0.2.1", "greeting", ""}, {"2001:db8::1", "EHLO", NULL}},
-	"192.0.2.1 2001:db8::1 192.0.2.2 ", GOOD},
+	"192.0.2.1 2001:db8::1 2001:db8::1 ", GOOD},
     {MX, "a.test",
 	{{"192.0.2.2", "connect", NULL}, {"any", "greeting", "521 no\r\n"}},
 	"192.0.2.1 2001:db8::1 192.0.2.2 ", "end 1 failed 4.4.1 " REFUSED "\n"},
@@ -464,13 +464,13 @@ test_log(void **state)
 	    "detail connected - session=1 destination=dest "
 	    "host=mx1.a.test[192.0.2.1]\n"
 	    "note delivered m1 to=a@a.test host=mx1.a.test[192.0.2.1] "
-	    "answer=250 2.0.0 taken\n"
+	    "answer=\"250 2.0.0 taken\"\n"
 	    "note failed m1 to=no@a.test host=mx1.a.test[192.0.2.1] "
-	    "answer=550 5.1.1 no such user\n"
+	    "answer=\"550 5.1.1 no such user\"\n"
 	    "note deferred m1 to=later@a.test host=mx1.a.test[192.0.2.1] "
-	    "answer=450 4.2.1 later\n"
+	    "answer=\"450 4.2.1 later\"\n"
 	    "detail session-failed - session=2 host=null.test "
-	    "answer=" NULL_MX "\n");
+	    "answer=\"" NULL_MX "\"\n");
 	world_free(w);
 }
 

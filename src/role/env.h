@@ -66,6 +66,11 @@ struct role_env_ops {
 	    struct role_env *env, role_conn conn, struct str bytes);
 	/* Bytes given and not yet taken by the network. */
 	size_t (*conn_unsent)(struct role_env *env, role_conn conn);
+	/* Bytes that the far end's host has acknowledged, and how long ago it
+	   last did: a slow link moves bytes for long after the network has
+	   taken them all.  0 where this is not known. */
+	uint64_t (*conn_acked)(
+	    struct role_env *env, role_conn conn, uint64_t *idle_ms_out);
 	/* Closes after what was given is sent (at most 10 s); closed() is not
 	   called. */
 	void (*conn_close)(struct role_env *env, role_conn conn);

@@ -48,6 +48,7 @@ struct fake_conn {
 	struct buf input;            /* offered, not yet taken */
 	struct buf output;           /* given to conn_send */
 	size_t unsent;               /* what conn_unsent says */
+	uint64_t acked, idle_ms;     /* what conn_acked says */
 };
 
 struct fake_peer {
@@ -268,9 +269,19 @@ fake_op_stop(struct role_env *env)
 	((struct fake_env *)env)->is_stopped = true;
 }
 
+static uint64_t
+fake_op_acked(struct role_env *env, role_conn conn, uint64_t *idle_ms_out)
+{
+	struct fake_conn *c = fake_conn((struct fake_env *)env, conn);
+
+	*idle_ms_out = c != NULL ? c->idle_ms : 0;
+	return c != NULL ? c->acked : 0;
+}
+
 static const struct role_env_ops fake_env_ops = {
     .conn_send = fake_op_send,
     .conn_unsent = fake_op_unsent,
+    .conn_acked = fake_op_acked,
     .conn_close = fake_op_close,
     .conn_abort = fake_op_abort,
     .conn_wake = fake_op_wake,

@@ -209,6 +209,11 @@ codec_intake_commit(struct codec *c, struct message *m)
 	codec_u64(c, &m->u.intake_commit.transaction);
 	codec_u64(c, &m->u.intake_commit.content_size);
 	codec_u32(c, &m->u.intake_commit.content_crc32c);
+	m->u.intake_commit.priority =
+	    (int)codec_range(c,
+		(uint32_t)(m->u.intake_commit.priority + MAIL_PRIORITY_MAX), 0,
+		2 * MAIL_PRIORITY_MAX) -
+	    MAIL_PRIORITY_MAX;
 }
 
 static void
@@ -237,6 +242,13 @@ static void
 codec_intake_state(struct codec *c, struct message *m)
 {
 	codec_bool(c, &m->u.intake_state.is_open);
+}
+
+static void
+codec_intake_site(struct codec *c, struct message *m)
+{
+	codec_str(c, &m->u.intake_site.site, STORE_DESTINATION_MAX);
+	codec_bool(c, &m->u.intake_site.is_open);
 }
 
 static void
@@ -338,6 +350,8 @@ codec_job_result(struct codec *c, struct message *m)
 
 	codec_u32(c, &m->u.job_result.session);
 	codec_u64(c, &m->u.job_result.lease);
+	codec_str(c, &m->u.job_result.host, STORE_DESTINATION_MAX);
+	codec_bool(c, &m->u.job_result.is_relayed);
 	m->u.job_result.results = codec_array(c, m->u.job_result.results,
 	    &m->u.job_result.result_count, sizeof(m->u.job_result.results[0]),
 	    STORE_LEASE_ROWS_MAX, 16);
@@ -362,13 +376,26 @@ codec_session_end(struct codec *c, struct message *m)
 	codec_str(c, &m->u.session_end.answer, SMTP_ANSWER_MAX);
 }
 
+/* The time of a filter is the receiver's to compute. */
+static void
+codec_filter(struct codec *c, struct store_filter *filter)
+{
+	codec_id(c, &filter->id, true);
+	codec_str(c, &filter->destination, STORE_DESTINATION_MAX);
+	/* One more for the "@" before a domain. */
+	codec_str(c, &filter->sender, MAIL_ADDRESS_MAX + 1);
+	codec_str(c, &filter->recipient, MAIL_ADDRESS_MAX + 1);
+	codec_str(c, &filter->domain, MAIL_DOMAIN_MAX + 1);
+	codec_u64(c, &filter->size_above);
+}
+
 static void
 codec_list(struct codec *c, struct message *m)
 {
 	codec_u64(c, &m->u.list.request);
 	codec_bool(c, &m->u.list.is_destinations);
-	codec_id(c, &m->u.list.id, true);
-	codec_str(c, &m->u.list.destination, STORE_DESTINATION_MAX);
+	codec_filter(c, &m->u.list.filter);
+	codec_u64(c, &m->u.list.older_ms);
 	codec_u64(c, &m->u.list.after_key);
 	codec_str(c, &m->u.list.after_name, STORE_DESTINATION_MAX);
 	m->u.list.count = codec_range(c, m->u.list.count, 1, STORE_PAGE_MAX);
@@ -435,16 +462,21 @@ codec_list_end(struct codec *c, struct message *m)
 	codec_u64(c, &m->u.list_end.total);
 	codec_u64(c, &m->u.list_end.queue_ms);
 	codec_u64(c, &m->u.list_end.wall_ms);
+	codec_u64(c, &m->u.list_end.next_key);
 }
 
 static void
 codec_change(struct codec *c, struct message *m)
 {
 	codec_u64(c, &m->u.change.request);
-	codec_id(c, &m->u.change.id, true);
-	codec_str(c, &m->u.change.destination, STORE_DESTINATION_MAX);
+	codec_filter(c, &m->u.change.filter);
+	codec_u64(c, &m->u.change.older_ms);
+	m->u.change.steer = (enum message_steer)codec_range(
+	    c, m->u.change.steer, 0, MESSAGE_STEER_EXPIRE);
 	m->u.change.change = (enum store_change)codec_range(
 	    c, m->u.change.change, 0, STORE_CHANGE_DELETE);
+	codec_bool(c, &m->u.change.is_dry);
+	codec_u64(c, &m->u.change.after_key);
 }
 
 static void
@@ -454,6 +486,8 @@ codec_change_done(struct codec *c, struct message *m)
 	codec_error(c, &m->u.change_done.error);
 	codec_u64(c, &m->u.change_done.changed_count);
 	codec_u64(c, &m->u.change_done.leased_count);
+	codec_u64(c, &m->u.change_done.moved_count);
+	codec_u64(c, &m->u.change_done.next_key);
 }
 
 #define ROLE_BIT(kind) (1u << (kind))
@@ -477,6 +511,7 @@ static const struct message_rule {
     [MESSAGE_INTAKE_DONE] = {FROM_QUEUE, FROM_RECEIVE, codec_intake_done},
     [MESSAGE_INTAKE_CREDIT] = {FROM_QUEUE, FROM_RECEIVE, codec_intake_credit},
     [MESSAGE_INTAKE_STATE] = {FROM_QUEUE, FROM_RECEIVE, codec_intake_state},
+    [MESSAGE_INTAKE_SITE] = {FROM_QUEUE, FROM_RECEIVE, codec_intake_site},
     [MESSAGE_TRIGGER] = {FROM_RECEIVE | FROM_CONTROL, FROM_QUEUE,
 	codec_trigger},
     [MESSAGE_TRIGGER_DONE] = {FROM_QUEUE, FROM_RECEIVE | FROM_CONTROL,

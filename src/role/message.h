@@ -38,6 +38,7 @@ enum message_type {
 	MESSAGE_INTAKE_DONE,   /* the reply to the final dot */
 	MESSAGE_INTAKE_CREDIT, /* so many more bytes */
 	MESSAGE_INTAKE_STATE,  /* whether anything may come at all */
+	MESSAGE_INTAKE_SITE,   /* whether anything may come for that site */
 	/* receive or control to queue, and back: release a site. */
 	MESSAGE_TRIGGER,
 	MESSAGE_TRIGGER_DONE,
@@ -72,6 +73,13 @@ enum message_trigger_result {
 	MESSAGE_TRIGGER_UNKNOWN, /* no such site */
 };
 
+/* What an administrator wants of the recipients of a filter. */
+enum message_steer {
+	MESSAGE_STEER_CHANGE,  /* what the store does by itself */
+	MESSAGE_STEER_REQUEUE, /* routed anew, and tried at once */
+	MESSAGE_STEER_EXPIRE,  /* returned to the sender */
+};
+
 struct message_job_result {
 	uint32_t index; /* number of the recipient in its message */
 	enum smtp_verdict verdict;
@@ -100,6 +108,7 @@ struct message {
 			uint64_t transaction;
 			uint64_t content_size;
 			uint32_t content_crc32c;
+			int priority; /* by its header, as in an envelope */
 		} intake_commit;
 		struct {
 			uint64_t transaction;
@@ -117,6 +126,10 @@ struct message {
 		struct {
 			bool is_open; /* false: 452 4.3.1 at MAIL */
 		} intake_state;
+		struct {
+			struct str site; /* its name */
+			bool is_open;    /* false: 452 4.2.2 at RCPT */
+		} intake_site;
 		struct {
 			uint64_t request;
 			struct str site;
@@ -175,6 +188,10 @@ struct message {
 		struct {
 			uint32_t session;
 			uint64_t lease;
+			struct str host; /* who answered, for people, or "" */
+			/* What it took it will not tell of (RFC 3461 5.2.2):
+			   it does not know of notifications. */
+			bool is_relayed;
 			struct message_job_result *results;
 			size_t result_count;
 		} job_result;
@@ -188,8 +205,8 @@ struct message {
 		struct {
 			uint64_t request;
 			bool is_destinations; /* else messages */
-			struct str id;        /* "" = all */
-			struct str destination;
+			struct store_filter filter;
+			uint64_t older_ms; /* came so long ago; 0 = any */
 			uint64_t after_key;
 			struct str after_name;
 			uint32_t count; /* 1..STORE_PAGE_MAX */
@@ -215,18 +232,26 @@ struct message {
 			/* Queue and wall time now, to show other times by. */
 			uint64_t queue_ms;
 			uint64_t wall_ms;
+			uint64_t next_key; /* messages: ask on behind it */
 		} list_end;
+		/* A bounded piece of it is done at a time. */
 		struct {
 			uint64_t request;
-			struct str id;
-			struct str destination;
-			enum store_change change;
+			struct store_filter filter;
+			uint64_t older_ms; /* came so long ago; 0 = any */
+			enum message_steer steer;
+			enum store_change change; /* of MESSAGE_STEER_CHANGE */
+			bool is_dry;              /* only count */
+			uint64_t after_key;
 		} change;
+		/* Recipients. */
 		struct {
 			uint64_t request;
 			int error;
 			uint64_t changed_count;
 			uint64_t leased_count;
+			uint64_t moved_count; /* REQUEUE: destination new */
+			uint64_t next_key; /* ask on behind it; 0 = all done */
 		} change_done;
 	} u;
 };

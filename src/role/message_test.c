@@ -92,6 +92,7 @@ sample_intake(struct sample *s, enum message_type type)
 	} else if (type == MESSAGE_INTAKE_COMMIT) {
 		m->u.intake_commit.content_size = 1ull << 40;
 		m->u.intake_commit.content_crc32c = 0xdeadbeef;
+		m->u.intake_commit.priority = -MAIL_PRIORITY_MAX;
 	} else if (type != MESSAGE_INTAKE_ABORT) {
 		s->from = ROLE_QUEUE;
 		s->to = ROLE_RECEIVE;
@@ -105,6 +106,10 @@ sample_intake(struct sample *s, enum message_type type)
 	} else if (type == MESSAGE_INTAKE_STATE) {
 		memset(&m->u, 0, sizeof(m->u));
 		m->u.intake_state.is_open = true;
+	} else if (type == MESSAGE_INTAKE_SITE) {
+		memset(&m->u, 0, sizeof(m->u));
+		m->u.intake_site.site = text_of(300);
+		m->u.intake_site.is_open = true;
 	}
 }
 
@@ -148,6 +153,8 @@ sample_session(struct sample *s, enum message_type type)
 		m->u.block_want.index = 9;
 	} else if (type == MESSAGE_JOB_RESULT) {
 		m->u.job_result.lease = 11;
+		m->u.job_result.host = text_of(STORE_DESTINATION_MAX);
+		m->u.job_result.is_relayed = true;
 		m->u.job_result.results = sample_results;
 		m->u.job_result.result_count = STORE_LEASE_ROWS_MAX;
 	} else if (type == MESSAGE_SESSION_END) {
@@ -156,6 +163,19 @@ sample_session(struct sample *s, enum message_type type)
 		m->u.session_end.status = text_of(11);
 		m->u.session_end.answer = text_of(480);
 	}
+}
+
+static struct store_filter
+sample_filter(void)
+{
+	return (struct store_filter){
+	    .id = text_of(STORE_ID_MAX),
+	    .destination = text_of(300),
+	    .sender = text_of(MAIL_ADDRESS_MAX + 1),
+	    .recipient = text_of(MAIL_ADDRESS_MAX + 1),
+	    .domain = text_of(MAIL_DOMAIN_MAX + 1),
+	    .size_above = 31,
+	};
 }
 
 static void
@@ -196,10 +216,13 @@ sample_list(struct sample *s, enum message_type type)
 		m->u.list_end.total = 23;
 		m->u.list_end.queue_ms = 19;
 		m->u.list_end.wall_ms = 20;
+		m->u.list_end.next_key = 21;
 	} else if (type == MESSAGE_CHANGE_DONE) {
 		m->u.change_done.error = -EIO;
 		m->u.change_done.changed_count = 21;
 		m->u.change_done.leased_count = 22;
+		m->u.change_done.moved_count = 23;
+		m->u.change_done.next_key = 24;
 	} else if (type == MESSAGE_TRIGGER_DONE) {
 		m->u.trigger_done.result = MESSAGE_TRIGGER_UNKNOWN;
 		m->u.trigger_done.count = UINT64_MAX;
@@ -209,14 +232,18 @@ sample_list(struct sample *s, enum message_type type)
 	}
 	if (type == MESSAGE_LIST) {
 		m->u.list.is_destinations = true;
-		m->u.list.destination = text_of(300);
+		m->u.list.filter = sample_filter();
+		m->u.list.older_ms = 32;
 		m->u.list.after_key = 23;
 		m->u.list.after_name = text_of(300);
 		m->u.list.count = STORE_PAGE_MAX;
 	} else if (type == MESSAGE_CHANGE) {
-		m->u.change.id = text_of(1);
-		m->u.change.destination = text_of(300);
+		m->u.change.filter = sample_filter();
+		m->u.change.older_ms = 33;
+		m->u.change.steer = MESSAGE_STEER_EXPIRE;
 		m->u.change.change = STORE_CHANGE_DELETE;
+		m->u.change.is_dry = true;
+		m->u.change.after_key = 34;
 	} else if (type == MESSAGE_TRIGGER) {
 		m->u.trigger.site = text_of(300);
 		m->u.trigger.domains = sample_domains;
@@ -232,7 +259,7 @@ sample_of(enum message_type type)
 	memset(&s, 0, sizeof(s));
 	s.m.type = type;
 	sample_arrays(480);
-	if (type <= MESSAGE_INTAKE_STATE)
+	if (type <= MESSAGE_INTAKE_SITE)
 		sample_intake(&s, type);
 	else if (type >= MESSAGE_SESSION_START && type <= MESSAGE_SESSION_END)
 		sample_session(&s, type);
@@ -448,6 +475,14 @@ test_limits(void **state)
 	    {MESSAGE_JOB, .u.job.id = STR("a")},
 	    {MESSAGE_LIST, .u.list.count = 0},
 	    {MESSAGE_LIST, .u.list.count = STORE_PAGE_MAX + 1},
+	    {MESSAGE_LIST, .u.list = {.count = 1,
+			       .filter.sender = text_of(MAIL_ADDRESS_MAX + 2)}},
+	    {MESSAGE_CHANGE,
+		.u.change.filter.recipient = text_of(MAIL_ADDRESS_MAX + 2)},
+	    {MESSAGE_CHANGE,
+		.u.change.filter.domain = text_of(MAIL_DOMAIN_MAX + 2)},
+	    {MESSAGE_CHANGE, .u.change.steer = (enum message_steer)(
+				 MESSAGE_STEER_EXPIRE + 1)},
 	    {MESSAGE_LIST_END, .u.list_end.error = -4096},
 	    {MESSAGE_LIST_END, .u.list_end.error = 1},
 	    {MESSAGE_CHANGE, .u.change.change =

@@ -19,26 +19,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define QUEUE_GAP_MAX_MS UINT64_C(2592000000) /* 30 days */
-#define QUEUE_CLOCK_MS   60000
+#define QUEUE_CLOCK_MS 60000
 
 uint64_t
 queue_time(const struct queue *q, uint64_t now_ms)
 {
 	return q->base_ms + now_ms;
-}
-
-static uint64_t
-queue_base(struct queue *q, const struct store_info *info, uint64_t now_ms)
-{
-	uint64_t wall_ms = q->env->ops->wall_ms(q->env), gap_ms = 0;
-
-	if (info->queue_ms == 0)
-		return wall_ms - now_ms;
-	if (info->wall_ms > 0 && wall_ms > info->wall_ms &&
-	    wall_ms - info->wall_ms <= QUEUE_GAP_MAX_MS)
-		gap_ms = wall_ms - info->wall_ms;
-	return info->queue_ms + gap_ms - now_ms;
 }
 
 static void
@@ -76,8 +62,9 @@ role_queue_new(struct role_env *env, const struct conf *conf,
 	q->sched = sched_new(&options);
 	env->ops->random(env, random, sizeof(random));
 	newid_init(&q->newid, random);
-	q->base_ms = queue_base(q, info, now_ms);
+	q->base_ms = store_time_resumed(info, env->ops->wall_ms(env)) - now_ms;
 	q->refill_ms = UINT64_MAX;
+	queue_room_init(q, &info->totals);
 	/* Everything that is queued is looked at once: what may go, goes, and
 	   what was held for a site that is not held any more goes too. */
 	queue_ask_destinations(q, now_ms, STR(""), false);
@@ -94,6 +81,9 @@ role_queue_free(void *role)
 		role_queue_ops.peer_down(
 		    q, 0, q->peers[q->peer_count - 1].peer);
 	sched_free(q->sched);
+	queue_room_fini(q);
+	queue_host_fini(q);
+	free(q->fix);
 	free(q);
 }
 
@@ -141,6 +131,10 @@ queue_add_row(struct queue *q, struct store_message *message, size_t capacity,
 	row->destination = arena_copy(&message->arena, str_from(route.name));
 	row->domain = arena_copy(&message->arena, str_from(domain));
 	row->is_held = route.is_held;
+	row->alarm_ms = queue_alarm_time(
+	    &route, message->arrival_ms, &message->envelope, recipient, false);
+	if (message->expire_ms < message->arrival_ms + route.expire_ms)
+		message->expire_ms = message->arrival_ms + route.expire_ms;
 	if (error < 0 || row->destination.data == NULL ||
 	    row->domain.data == NULL)
 		return -ENOBUFS;
@@ -154,7 +148,9 @@ queue_appended(struct queue *q, const struct store_message *message)
 	struct route route;
 	uint64_t count = 0;
 
+	queue_room_appended(q, message);
 	for (size_t i = 0; i < message->row_count; i++) {
+		queue_alarm_at(q, message->rows[i].alarm_ms);
 		count++;
 		if (i + 1 < message->row_count &&
 		    str_equal(message->rows[i].destination,
@@ -250,10 +246,14 @@ queue_earliest(const struct queue *q)
 		at = q->clock_ms;
 	if (!q->is_asking_due && q->due_ms < at)
 		at = q->due_ms;
+	if (queue_alarm_may_ask(q) && q->alarm_ms < at)
+		at = q->alarm_ms;
 	if (!q->is_asking_destinations && q->refill_ms < at)
 		at = q->refill_ms;
 	if (q->again_ms > 0 && q->again_ms < at)
 		at = q->again_ms;
+	if (!q->room.is_looking && q->room.look_ms < at)
+		at = q->room.look_ms;
 	return at;
 }
 
@@ -262,12 +262,15 @@ queue_step(struct queue *q, uint64_t now_ms)
 {
 	uint64_t time_ms = queue_time(q, now_ms), at;
 
+	queue_room_step(q, now_ms);
 	if (!q->is_stopping)
 		queue_decide(q, now_ms);
 	if (time_ms >= q->clock_ms)
 		queue_log_clock(q, now_ms);
 	if (!q->is_asking_due && time_ms >= q->due_ms)
 		queue_ask_due(q, now_ms);
+	if (queue_alarm_may_ask(q) && time_ms >= q->alarm_ms)
+		queue_alarm_ask(q, now_ms);
 	if (!q->is_asking_destinations &&
 	    (sched_wants_more(q->sched) || time_ms >= q->refill_ms)) {
 		sched_asked_more(q->sched);
@@ -297,19 +300,25 @@ queue_due_stored(struct queue *q, struct store_request *request)
 			queue_ready(q, &route, 1);
 }
 
-/* A destination that the store found. */
+/* A destination that the store found; IS_START: when the role began. */
 static bool
-queue_found_destination(struct queue *q, const struct store_destination *d)
+queue_found_destination(
+    struct queue *q, const struct store_destination *d, bool is_start)
 {
-	uint64_t rows = d->rows[STORE_READY] + d->rows[STORE_HELD];
+	uint64_t rows = d->rows[STORE_READY];
 	struct sched_target target;
 	struct route route;
 
 	if (route_of_destination(q->conf, d->name, &route) < 0) {
-		log_event(LOG_WARN, "no-route", "", "destination=%.*s",
-		    STR_ARG(d->name));
+		/* Its mail waits for an administrator, or for its end. */
+		if (is_start)
+			log_event(LOG_WARN, "no-route", "",
+			    "destination=%.*s messages=%llu", STR_ARG(d->name),
+			    (unsigned long long)d->messages);
 		return true;
 	}
+	if (is_start)
+		queue_steer_note(q, d, &route);
 	if (route.is_held || rows == 0)
 		return true;
 	target = route_target(&route);
@@ -324,16 +333,19 @@ queue_destinations_stored(
 	    request->u.destinations.destinations;
 	size_t count = request->u.destinations.destination_count;
 	uint64_t next_ms = request->u.destinations.next_due_ms;
-	bool has_room = true;
+	bool is_start = !request->u.destinations.is_ready, has_room = true;
 
 	q->is_asking_destinations = false;
 	if (next_ms > 0 && next_ms < q->refill_ms)
 		q->refill_ms = next_ms;
-	for (size_t i = 0; i < count && has_room; i++)
-		has_room = queue_found_destination(q, &found[i]);
-	if (has_room && count == STORE_PAGE_MAX)
-		queue_ask_destinations(q, now_ms, found[count - 1].name,
-		    request->u.destinations.is_ready);
+	/* At start each is looked at; the store remembers what is ready. */
+	for (size_t i = 0; i < count && (has_room || is_start); i++)
+		has_room &= queue_found_destination(q, &found[i], is_start);
+	if ((has_room || is_start) && count == STORE_PAGE_MAX)
+		queue_ask_destinations(
+		    q, now_ms, found[count - 1].name, !is_start);
+	else if (is_start)
+		queue_steer_fix(q);
 }
 
 static void
@@ -341,6 +353,7 @@ queue_stored(void *role, uint64_t now_ms, struct store_request *request)
 {
 	struct queue *q = role;
 
+	queue_room_told(q, now_ms, request);
 	switch (request->verb) {
 	case STORE_APPEND:
 	case STORE_STAGE:
@@ -364,6 +377,10 @@ queue_stored(void *role, uint64_t now_ms, struct store_request *request)
 	case STORE_DUE:
 		queue_due_stored(q, request);
 		break;
+	case STORE_ALARM:
+		queue_alarm_stored(q, now_ms, request);
+		request = NULL; /* kept by its leases */
+		break;
 	case STORE_DESTINATIONS:
 		if (request->tag == 0) {
 			queue_destinations_stored(q, now_ms, request);
@@ -372,9 +389,17 @@ queue_stored(void *role, uint64_t now_ms, struct store_request *request)
 		/* A listing. */
 		__attribute__((fallthrough));
 	case STORE_COUNT:
+		if ((request->tag & QUEUE_TAG_ROOM) != 0) {
+			queue_room_counted(q, request);
+			break;
+		}
+		__attribute__((fallthrough));
 	case STORE_FIND:
 	case STORE_CHANGE:
+	case STORE_MOVE:
+	case STORE_LEASE:
 		queue_admin_stored(q, now_ms, request);
+		request = NULL;
 		break;
 	case STORE_REHOLD:
 	case STORE_PARK:
@@ -400,16 +425,12 @@ static void
 queue_peer_up(void *role, uint64_t now_ms, role_peer peer, enum role_kind kind)
 {
 	struct queue *q = role;
-	struct message m = {
-	    .type = MESSAGE_INTAKE_STATE,
-	    .u.intake_state.is_open = true,
-	};
 
 	CHECK(q->peer_count < QUEUE_PEERS_MAX);
 	q->peers[q->peer_count++] =
 	    (struct queue_peer){.peer = peer, .kind = kind};
 	if (kind == ROLE_RECEIVE)
-		queue_send(q, peer, &m);
+		queue_room_greet(q, peer);
 	queue_step(q, now_ms);
 }
 

@@ -4,9 +4,14 @@
  *
  *   queue.c          start, clock, dispatch, what is due
  *   queue_intake.c   messages that come in from receive
+ *   queue_room.c     how much may be stored: disk, queue, quotas of sites
  *   queue_session.c  sessions, leases and blocks for deliver
- *   queue_settle.c   what became of a lease, and notifications about it
- *   queue_admin.c    triggers, listings and changes
+ *   queue_settle.c   what became of a lease
+ *   queue_notice.c   notifications about it
+ *   queue_alarm.c    mail that is late, and mail whose time is over
+ *   queue_admin.c    triggers and listings
+ *   queue_steer.c    hold, free, delete, requeue, expire
+ *   queue_host.c     what hosts answered last
  *
  * Nothing asynchronous keeps a pointer: requests to the store carry a number
  * in their tag, which is looked up when the answer comes.
@@ -16,6 +21,7 @@
 
 #include "base/hash.h"
 #include "conf/conf.h"
+#include "mail/dsn.h"
 #include "role/env.h"
 #include "role/message.h"
 #include "role/newid.h"
@@ -49,6 +55,7 @@ struct queue_intake {
 	uint32_t stages_in_hand;
 	bool is_failed;    /* nothing more is kept; the commit is refused */
 	bool is_full;      /* failed for want of room */
+	bool is_site_full; /* failed for a site's quota */
 	bool is_committed; /* all came; waits for stages or for the append */
 	UT_hash_handle hh; /* by key */
 	UT_hash_handle hh_number; /* by number */
@@ -60,18 +67,27 @@ struct queue_take {
 	size_t lease_count;
 };
 
+/* What the sender is told of one recipient. */
+struct queue_note {
+	bool is_wanted;
+	enum mail_dsn_action action;
+	char status[12]; /* "5.1.1" */
+};
+
 struct queue_lease {
 	uint64_t number;
-	uint32_t session;
+	uint32_t session; /* 0: leased by an alarm, or by ASK */
+	uint64_t ask;     /* 0: by none */
+	bool is_part;     /* may have left rows of its destination */
 	struct queue_take *take;
 	const struct store_lease *lease;
 	/* What became of it, once that is known. */
 	bool is_settling;
 	struct arena arena;
 	struct store_result *results;
+	struct queue_note *notes; /* one for each result */
 	size_t result_count;
-	const char **statuses; /* "5.1.1" of each result */
-	bool is_dsn_wanted;
+	struct str mta; /* who answered, as others are told, or empty */
 	struct store_request *again; /* a settle that found no room */
 	UT_hash_handle hh;
 };
@@ -101,9 +117,21 @@ struct queue_ask {
 	struct arena arena;
 	struct str *domains;
 	size_t domain_count;
+	/* LIST and CHANGE; its strings are the arena's */
+	struct store_filter filter;
 	/* CHANGE */
+	enum message_steer steer;
+	enum store_change change;
+	bool is_dry;
+	bool is_fix; /* at start, for nobody: homes only */
+	uint64_t next_key;
+	size_t steps_left;
+	size_t in_hand;             /* moves or leases */
+	struct store_request *page; /* that the moves point into */
+	int error;
 	uint64_t changed_count;
 	uint64_t leased_count;
+	uint64_t moved_count;
 	UT_hash_handle hh;
 };
 
@@ -111,6 +139,39 @@ struct queue_peer {
 	role_peer peer;
 	enum role_kind kind;
 	uint32_t session_count;
+};
+
+/* What is queued for a site with a quota. */
+struct queue_quota {
+	const struct conf_site *site;
+	uint64_t messages, bytes;
+	uint64_t coming_messages, coming_bytes; /* appends in hand */
+	uint64_t mark;   /* of the message that was looked at last */
+	bool is_open;    /* as receive knows */
+	bool is_touched; /* in the list of those to be looked at */
+	struct queue_quota *next;
+};
+
+struct queue_room {
+	struct store_totals totals;             /* as the store said last */
+	uint64_t told_ms;                       /* when that was */
+	uint64_t coming_messages, coming_bytes; /* appends in hand */
+	uint64_t coming_unwritten; /* what they will take of the disk */
+	bool is_open;              /* as receive knows */
+	bool is_looking;
+	uint64_t look_ms;   /* when the store is asked next; UINT64_MAX = not */
+	size_t asked_count; /* counts in hand */
+	struct queue_quota *quotas; /* in the order of conf.sites */
+	size_t quota_count;
+	size_t counted_count; /* those below are counted, or asked for */
+	struct queue_quota *touched;
+	uint64_t mark_last;
+};
+
+enum queue_room_verdict {
+	QUEUE_ROOM_OK,
+	QUEUE_ROOM_FULL,
+	QUEUE_ROOM_SITE_FULL,
 };
 
 struct queue {
@@ -125,7 +186,10 @@ struct queue {
 	uint64_t due_ms;    /* when the store is asked what is due */
 	uint64_t refill_ms; /* when parked destinations are asked for */
 	uint64_t again_ms;  /* when settles are handed in again, 0 = none */
+	uint64_t alarm_ms;  /* when the store is asked for alarms */
 	bool is_asking_due;
+	bool is_asking_alarm;
+	size_t alarm_lease_count; /* of the slice that is at work */
 	bool is_asking_destinations;
 	bool is_stopping;
 	uint64_t staged_bytes; /* content in memory, of all intakes */
@@ -135,6 +199,9 @@ struct queue {
 	struct queue_session *sessions;
 	struct queue_lease *leases;
 	struct queue_ask *asks;
+	struct queue_room room;
+	struct queue_host *hosts;
+	bool *fix; /* sites whose rows need a new home, or NULL */
 	uint64_t bounces_lost_count;
 };
 
@@ -156,6 +223,34 @@ void queue_intake_stored(
     struct queue *q, uint64_t now_ms, struct store_request *request);
 void queue_intake_peer_down(struct queue *q, role_peer peer);
 
+void queue_room_init(struct queue *q, const struct store_totals *totals);
+void queue_room_fini(struct queue *q);
+/* A message begins to come. */
+void queue_room_begin(struct queue *q, uint64_t now_ms);
+/* Whether the disk has less room than its reserve. */
+bool queue_room_is_short(const struct queue *q);
+/* Whether the message may be appended now; if so it is counted as coming until
+   queue_room_answered(). */
+enum queue_room_verdict queue_room_admit(
+    struct queue *q, const struct store_message *message);
+/* Its append was answered in any way. */
+void queue_room_answered(struct queue *q, const struct store_message *message);
+/* The message, or a notification, is in the store. */
+void queue_room_appended(struct queue *q, const struct store_message *message);
+/* A settle is in the store, and what came with it was told. */
+void queue_room_settled(struct queue *q, const struct store_request *request);
+/* Any answer of the store, before anything else is done with it. */
+void queue_room_told(
+    struct queue *q, uint64_t now_ms, const struct store_request *request);
+/* The answer to a count of its own (QUEUE_TAG_ROOM). */
+void queue_room_counted(struct queue *q, const struct store_request *request);
+/* Rows were removed or moved by hand. */
+void queue_room_recount(struct queue *q);
+/* Tells a new receive process what is closed. */
+void queue_room_greet(struct queue *q, role_peer peer);
+/* Opens and closes, and asks the store; after every event. */
+void queue_room_step(struct queue *q, uint64_t now_ms);
+
 void queue_session_start(
     struct queue *q, uint64_t now_ms, const struct sched_decision *decision);
 int queue_session_message(
@@ -170,10 +265,20 @@ struct queue_session *queue_session_find(
     const struct queue *q, uint32_t number);
 struct queue_lease *queue_lease_find(const struct queue *q, uint64_t number);
 
-/* RESULTS of the lease come from a deliver role. */
+/* Lease FROM of the take, for SESSION. */
+struct queue_lease *queue_lease_new(struct queue *q, struct queue_take *take,
+    uint32_t session, const struct store_lease *from);
+
+/* Results of the lease come from a deliver role, as the frame has them. */
 void queue_settle_results(struct queue *q, uint64_t now_ms,
-    struct queue_lease *lease, const struct message_job_result *results,
-    size_t count);
+    struct queue_lease *lease, const struct message *m);
+/* A lease that an alarm gave: returns what is over its time, notes that the
+   sender is told of what is late. */
+void queue_settle_alarm(
+    struct queue *q, uint64_t now_ms, struct queue_lease *lease);
+/* All of the lease is returned because an administrator says so. */
+void queue_settle_expired(
+    struct queue *q, uint64_t now_ms, struct queue_lease *lease);
 /* The same result for every recipient of the lease. */
 void queue_settle_all(struct queue *q, uint64_t now_ms,
     struct queue_lease *lease, enum smtp_verdict verdict, const char *status,
@@ -185,13 +290,58 @@ void queue_settle_stored(
 /* Hands in again what the store had no room for. */
 void queue_settle_again(struct queue *q);
 
+/* The notification about the lease as its notes want it, with CONTENT (or
+   the head of it); NULL, and logged, where none can be made. */
+struct store_message *queue_notice_new(struct queue *q, uint64_t now_ms,
+    const struct queue_lease *lease, struct str content, bool is_whole);
+
+/* When a row's alarm is to ring that arrived at ARRIVAL_MS. */
+uint64_t queue_alarm_time(const struct route *route, uint64_t arrival_ms,
+    const struct mail_envelope *envelope,
+    const struct mail_recipient *recipient, bool is_told);
+/* The store is asked at AT_MS or before. */
+void queue_alarm_at(struct queue *q, uint64_t at_ms);
+bool queue_alarm_may_ask(const struct queue *q);
+void queue_alarm_ask(struct queue *q, uint64_t now_ms);
+void queue_alarm_stored(
+    struct queue *q, uint64_t now_ms, struct store_request *request);
+/* One lease that an alarm gave is settled. */
+void queue_alarm_settled(struct queue *q);
+
 int queue_admin_message(
     struct queue *q, uint64_t now_ms, role_peer peer, const struct message *m);
+/* The request becomes the answerer's. */
 void queue_admin_stored(
     struct queue *q, uint64_t now_ms, struct store_request *request);
 void queue_admin_peer_down(struct queue *q, role_peer peer);
+struct queue_ask *queue_ask_new(
+    struct queue *q, role_peer peer, enum message_type type, uint64_t request);
+void queue_ask_free(struct queue *q, struct queue_ask *ask);
+
+/* Begins what the ask says. */
+void queue_steer_begin(struct queue *q, struct queue_ask *ask);
+/* The request becomes the answerer's. */
+void queue_steer_stored(struct queue *q, uint64_t now_ms, struct queue_ask *ask,
+    struct store_request *request);
+/* A lease of the ask NUMBER is settled, or could not be. */
+void queue_steer_settled(
+    struct queue *q, uint64_t number, int error, size_t row_count);
+/* Remembers that rows of the destination, found at start, are not in the lane
+   that its route asks for. */
+void queue_steer_note(struct queue *q, const struct store_destination *d,
+    const struct route *route);
+/* Gives the next of these their new home. */
+void queue_steer_fix(struct queue *q);
+
+/* The host of DESTINATION failed with ANSWER; "": it did not. */
+void queue_host_note(
+    struct queue *q, struct str destination, struct str answer);
+struct str queue_host_answer(const struct queue *q, const struct route *route);
+void queue_host_fini(struct queue *q);
 
 /* Tags of STORE_READ: blocks for deliver, or the head for a notification. */
 #define QUEUE_TAG_DSN (UINT64_C(1) << 63)
+/* Tag of a STORE_COUNT of queue_room.c. */
+#define QUEUE_TAG_ROOM (UINT64_C(1) << 62)
 
 #endif

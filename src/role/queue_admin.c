@@ -1,7 +1,7 @@
 /*
- * Questions of people and peers: release a site, list the queue, change it.
- * Each waits for the store under a number; the answer of one whose asker is
- * gone is dropped.
+ * Questions of people and peers: release a site, list the queue, change it
+ * (queue_steer.c).  Each waits for the store under a number; the answer of one
+ * whose asker is gone is dropped.
  */
 #include "base/check.h"
 #include "base/log.h"
@@ -15,8 +15,8 @@
 
 #define ADMIN_FRAME_ROWS 100 /* recipients of a message in one frame */
 
-static struct queue_ask *
-ask_new(
+struct queue_ask *
+queue_ask_new(
     struct queue *q, role_peer peer, enum message_type type, uint64_t request)
 {
 	struct queue_ask *ask = mem_new(1, sizeof(*ask));
@@ -30,8 +30,8 @@ ask_new(
 	return ask;
 }
 
-static void
-ask_free(struct queue *q, struct queue_ask *ask)
+void
+queue_ask_free(struct queue *q, struct queue_ask *ask)
 {
 	HASH_DEL(q->asks, ask);
 	arena_fini(&ask->arena);
@@ -66,7 +66,7 @@ admin_trigger(struct queue *q, role_peer peer, const struct message *m)
 		trigger_answer(q, peer, number, MESSAGE_TRIGGER_BUSY, 0);
 		return;
 	}
-	ask = ask_new(q, peer, MESSAGE_TRIGGER, number);
+	ask = queue_ask_new(q, peer, MESSAGE_TRIGGER, number);
 	snprintf(ask->site, sizeof(ask->site), "site:%.*s",
 	    STR_ARG(m->u.trigger.site));
 	ask->domains = arena_new(&ask->arena, count * sizeof(struct str));
@@ -111,7 +111,7 @@ admin_counted(
 		    result == MESSAGE_TRIGGER_ACTIVE);
 	}
 	trigger_answer(q, ask->peer, ask->request, result, count);
-	ask_free(q, ask);
+	queue_ask_free(q, ask);
 }
 
 /* The end of a listing; the caller fills in what it knows of it. */
@@ -133,6 +133,27 @@ admin_end_of_list(
 	return m;
 }
 
+/* Keeps the filter as the store is to have it. */
+static void
+admin_filter(struct queue *q, uint64_t now_ms, struct queue_ask *ask,
+    const struct store_filter *from, uint64_t older_ms)
+{
+	const struct str *texts[] = {&from->id, &from->destination,
+	    &from->sender, &from->recipient, &from->domain};
+	struct str *copies[] = {&ask->filter.id, &ask->filter.destination,
+	    &ask->filter.sender, &ask->filter.recipient, &ask->filter.domain};
+	uint64_t time_ms = queue_time(q, now_ms);
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		*copies[i] = arena_copy(&ask->arena, *texts[i]);
+		CHECK(copies[i]->data != NULL);
+	}
+	ask->filter.size_above = from->size_above;
+	if (older_ms > 0)
+		ask->filter.arrival_max_ms =
+		    older_ms < time_ms ? time_ms - older_ms : 1;
+}
+
 static void
 admin_list(
     struct queue *q, uint64_t now_ms, role_peer peer, const struct message *m)
@@ -147,7 +168,7 @@ admin_list(
 		queue_send(q, peer, &end);
 		return;
 	}
-	ask = ask_new(q, peer, MESSAGE_LIST, m->u.list.request);
+	ask = queue_ask_new(q, peer, MESSAGE_LIST, m->u.list.request);
 	if (m->u.list.is_destinations) {
 		request = store_request_new(STORE_DESTINATIONS);
 		request->u.destinations.after =
@@ -156,10 +177,9 @@ admin_list(
 		request->u.destinations.count = m->u.list.count;
 	} else {
 		request = store_request_new(STORE_FIND);
-		request->u.find.filter.id =
-		    arena_copy(&request->arena, m->u.list.id);
-		request->u.find.filter.destination =
-		    arena_copy(&request->arena, m->u.list.destination);
+		admin_filter(
+		    q, now_ms, ask, &m->u.list.filter, m->u.list.older_ms);
+		request->u.find.filter = ask->filter;
 		request->u.find.after_key = m->u.list.after_key;
 		request->u.find.count = m->u.list.count;
 	}
@@ -192,10 +212,11 @@ admin_found(struct queue *q, uint64_t now_ms, struct queue_ask *ask,
 			queue_send(q, ask->peer, &m);
 		}
 	}
-	end.u.list_end.is_more = count == request->u.find.count;
+	end.u.list_end.is_more = request->u.find.next_key != 0;
+	end.u.list_end.next_key = request->u.find.next_key;
 	end.u.list_end.total = request->u.find.total;
 	queue_send(q, ask->peer, &end);
-	ask_free(q, ask);
+	queue_ask_free(q, ask);
 }
 
 static void
@@ -215,83 +236,47 @@ admin_destinations(struct queue *q, uint64_t now_ms, struct queue_ask *ask,
 		    .u.list_destination = {ask->request, *d},
 		};
 		struct route route;
-		bool is_held =
-		    route_of_destination(q->conf, d->name, &route) == 0 &&
-		    route.is_held;
+		bool has_route =
+		    route_of_destination(q->conf, d->name, &route) == 0;
+		bool is_held = has_route && route.is_held;
 
 		m.u.list_destination.state = str_from(
 		    sched_state(q->sched, d->name, is_held, time_ms, &due_ms));
+		if (has_route)
+			m.u.list_destination.answer =
+			    queue_host_answer(q, &route);
+		else
+			m.u.list_destination.state = STR("no-route");
 		if (due_ms > time_ms)
 			m.u.list_destination.next_ms = due_ms - time_ms;
 		queue_send(q, ask->peer, &m);
 	}
 	end.u.list_end.is_more = count == request->u.destinations.count;
 	queue_send(q, ask->peer, &end);
-	ask_free(q, ask);
+	queue_ask_free(q, ask);
 }
 
 static void
-admin_change_slice(struct queue *q, const struct queue_ask *ask,
-    const struct store_filter *filter, enum store_change change,
-    uint64_t after_key)
+admin_change(
+    struct queue *q, uint64_t now_ms, role_peer peer, const struct message *m)
 {
-	struct store_request *request = store_request_new(STORE_CHANGE);
-
-	request->u.change.filter.id = arena_copy(&request->arena, filter->id);
-	request->u.change.filter.destination =
-	    arena_copy(&request->arena, filter->destination);
-	request->u.change.change = change;
-	request->u.change.after_key = after_key;
-	request->tag = ask->number;
-	q->env->ops->store(q->env, request);
-}
-
-static void
-admin_change(struct queue *q, role_peer peer, const struct message *m)
-{
-	struct store_filter filter = {
-	    .id = m->u.change.id,
-	    .destination = m->u.change.destination,
-	};
 	struct message busy = {
 	    .type = MESSAGE_CHANGE_DONE,
 	    .u.change_done = {.request = m->u.change.request, .error = -EBUSY},
 	};
 	struct queue_ask *ask;
 
-	if (HASH_COUNT(q->asks) >= QUEUE_ASKS_MAX) {
+	if (HASH_COUNT(q->asks) >= QUEUE_ASKS_MAX || q->is_stopping) {
 		queue_send(q, peer, &busy);
 		return;
 	}
-	ask = ask_new(q, peer, MESSAGE_CHANGE, m->u.change.request);
-	admin_change_slice(q, ask, &filter, m->u.change.change, 0);
-}
-
-static void
-admin_changed(
-    struct queue *q, struct queue_ask *ask, const struct store_request *request)
-{
-	struct message m = {.type = MESSAGE_CHANGE_DONE};
-
-	ask->changed_count += request->u.change.changed_count;
-	ask->leased_count += request->u.change.leased_count;
-	if (request->error == 0 && request->u.change.next_key != 0) {
-		admin_change_slice(q, ask, &request->u.change.filter,
-		    request->u.change.change, request->u.change.next_key);
-		return;
-	}
-	m.u.change_done.request = ask->request;
-	m.u.change_done.error = request->error;
-	m.u.change_done.changed_count = ask->changed_count;
-	m.u.change_done.leased_count = ask->leased_count;
-	queue_send(q, ask->peer, &m);
-	/* What was freed may be ready. */
-	if (request->u.change.change == STORE_CHANGE_FREE)
-		q->refill_ms = 0;
-	log_event(LOG_NOTE, "changed", "", "rows=%llu leased=%llu",
-	    (unsigned long long)ask->changed_count,
-	    (unsigned long long)ask->leased_count);
-	ask_free(q, ask);
+	ask = queue_ask_new(q, peer, MESSAGE_CHANGE, m->u.change.request);
+	admin_filter(q, now_ms, ask, &m->u.change.filter, m->u.change.older_ms);
+	ask->steer = m->u.change.steer;
+	ask->change = m->u.change.change;
+	ask->is_dry = m->u.change.is_dry;
+	ask->next_key = m->u.change.after_key;
+	queue_steer_begin(q, ask);
 }
 
 int
@@ -303,7 +288,7 @@ queue_admin_message(
 	else if (m->type == MESSAGE_LIST)
 		admin_list(q, now_ms, peer, m);
 	else
-		admin_change(q, peer, m);
+		admin_change(q, now_ms, peer, m);
 	return 0;
 }
 
@@ -315,14 +300,17 @@ queue_admin_stored(
 
 	HASH_FIND(hh, q->asks, &request->tag, sizeof(request->tag), ask);
 	CHECK(ask != NULL);
+	if (ask->type == MESSAGE_CHANGE) {
+		queue_steer_stored(q, now_ms, ask, request);
+		return;
+	}
 	if (request->verb == STORE_COUNT)
 		admin_counted(q, ask, request);
 	else if (request->verb == STORE_FIND)
 		admin_found(q, now_ms, ask, request);
-	else if (request->verb == STORE_DESTINATIONS)
-		admin_destinations(q, now_ms, ask, request);
 	else
-		admin_changed(q, ask, request);
+		admin_destinations(q, now_ms, ask, request);
+	store_request_free(request);
 }
 
 void

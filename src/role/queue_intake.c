@@ -94,7 +94,7 @@ intake_open(
 	memcpy(message->id, m->u.intake_open.id.data, m->u.intake_open.id.size);
 	message->arrival_ms = queue_time(q, now_ms);
 	message->arrival_wall_ms = q->env->ops->wall_ms(q->env);
-	message->expire_ms = message->arrival_ms + q->conf->expire_ms;
+	queue_room_begin(q, now_ms);
 	intake = mem_new(1, sizeof(*intake));
 	intake->key = (struct queue_intake_key){transaction, peer};
 	intake->number = ++q->number_last;
@@ -201,20 +201,37 @@ intake_content(struct queue *q, struct queue_intake *intake, struct str bytes)
 	return 0;
 }
 
+/* It is not taken: says so, and forgets it.  What still comes of it finds
+   nothing. */
+static void
+intake_refuse(struct queue *q, struct queue_intake *intake)
+{
+	if (intake->is_site_full)
+		intake_answer(q, intake, 452, "4.2.2",
+		    "Too much is queued for a recipient, try again later");
+	else if (intake->is_full)
+		intake_answer(q, intake, 452, "4.3.1",
+		    "Insufficient storage, try again later");
+	else
+		intake_answer(
+		    q, intake, 451, "4.3.0", "Not accepted, try again later");
+	intake_drop(q, intake);
+}
+
 static void
 intake_append(struct queue *q, struct queue_intake *intake)
 {
 	struct store_message *message = intake->message;
 	struct store_request *request;
+	enum queue_room_verdict verdict = QUEUE_ROOM_OK;
 
-	if (intake->is_failed || message->row_count == 0) {
-		if (intake->is_full)
-			intake_answer(q, intake, 452, "4.3.1",
-			    "Insufficient storage, try again later");
-		else
-			intake_answer(q, intake, 451, "4.3.0",
-			    "Not accepted, try again later");
-		intake_drop(q, intake);
+	intake->is_failed = intake->is_failed || message->row_count == 0;
+	if (!intake->is_failed)
+		verdict = queue_room_admit(q, message);
+	if (intake->is_failed || verdict != QUEUE_ROOM_OK) {
+		intake->is_full = intake->is_full || verdict == QUEUE_ROOM_FULL;
+		intake->is_site_full = verdict == QUEUE_ROOM_SITE_FULL;
+		intake_refuse(q, intake);
 		return;
 	}
 	message->rank = sched_rank(message->arrival_ms, message->content_size,
@@ -234,6 +251,10 @@ intake_commit(
 	if (m->u.intake_commit.content_size != intake->message->content_size ||
 	    m->u.intake_commit.content_crc32c != intake->crc32c)
 		return -EPROTO;
+	/* What the sender said in the envelope counts more. */
+	if (intake->message->envelope.priority == 0)
+		intake->message->envelope.priority =
+		    m->u.intake_commit.priority;
 	intake->is_committed = true;
 	if (intake->stages_in_hand == 0)
 		intake_append(q, intake);
@@ -253,9 +274,10 @@ queue_intake_message(
 	intake = intake_find(q, peer, transaction);
 	if (intake == NULL)
 		return 0;
-	/* Past the commit only an abort may come, and it comes too late. */
-	if (intake->is_committed)
-		return m->type == MESSAGE_INTAKE_ABORT ? 0 : -EPROTO;
+	/* Past the commit only an abort may come; when the store has it, it
+	   comes too late. */
+	if (intake->is_committed && m->type != MESSAGE_INTAKE_ABORT)
+		return -EPROTO;
 	switch (m->type) {
 	case MESSAGE_INTAKE_RECIPIENT:
 		return intake_recipient(
@@ -265,11 +287,19 @@ queue_intake_message(
 	case MESSAGE_INTAKE_COMMIT:
 		return intake_commit(q, intake, m);
 	case MESSAGE_INTAKE_ABORT:
-		intake_drop(q, intake);
+		if (intake->message != NULL)
+			intake_drop(q, intake);
 		return 0;
 	default:
 		return -EPROTO;
 	}
+}
+
+/* Whether it was for want of room. */
+static bool
+intake_is_full(int error)
+{
+	return error == -ENOSPC || error == -EDQUOT;
 }
 
 static void
@@ -282,7 +312,15 @@ intake_staged(struct queue *q, struct queue_intake *intake,
 		log_event(LOG_WARN, "stage-failed", request->u.stage.id,
 		    "error=%d", -request->error);
 		intake->is_failed = true;
-		intake->is_full = intake->is_full || request->error == -ENOSPC;
+		intake->is_full = intake_is_full(request->error);
+		/* At once, so that what was written of it makes room. */
+		intake_refuse(q, intake);
+		return;
+	}
+	if (queue_room_is_short(q)) {
+		intake->is_full = true;
+		intake_refuse(q, intake);
+		return;
 	}
 	intake_credit(q, intake, request->u.stage.bytes.size);
 	if (intake->is_committed && intake->stages_in_hand == 0)
@@ -296,6 +334,7 @@ intake_appended(
 	struct store_message *message = request->u.append.message;
 	char text[64] = "Ok: queued as ";
 
+	queue_room_answered(q, message);
 	if (request->error == 0) {
 		log_event(LOG_DETAIL, "queued", message->id,
 		    "size=%llu nrcpt=%zu",
@@ -311,12 +350,12 @@ intake_appended(
 	log_event(LOG_WARN, "append-failed", message->id, "error=%d",
 	    -request->error);
 	intake->is_failed = true;
-	intake->is_full = request->error == -ENOSPC;
+	intake->is_full = intake_is_full(request->error);
 	/* What was staged is dropped with it. */
 	intake->message = message;
 	q->staged_bytes += buf_size(&message->content);
 	request->u.append.message = NULL;
-	intake_append(q, intake);
+	intake_refuse(q, intake);
 }
 
 void

@@ -164,15 +164,16 @@ session_feed(struct queue *q, struct queue_session *session)
 	queue_send(q, session->peer, &none);
 }
 
-static struct queue_lease *
-lease_new(struct queue *q, struct queue_take *take, size_t index)
+struct queue_lease *
+queue_lease_new(struct queue *q, struct queue_take *take, uint32_t session,
+    const struct store_lease *from)
 {
 	struct queue_lease *lease = mem_new(1, sizeof(*lease));
 
 	lease->number = ++q->number_last;
-	lease->session = (uint32_t)take->request->tag;
+	lease->session = session;
 	lease->take = take;
-	lease->lease = &take->request->u.take.leases[index];
+	lease->lease = from;
 	arena_init(&lease->arena, STORE_ARENA_MAX);
 	HASH_ADD(hh, q->leases, number, sizeof(lease->number), lease);
 	return lease;
@@ -250,7 +251,9 @@ queue_session_taken(
 		take->request = request;
 		take->lease_count = count;
 		for (size_t i = 0; i < count; i++)
-			session_got(q, now_ms, session, lease_new(q, take, i));
+			session_got(q, now_ms, session,
+			    queue_lease_new(
+				q, take, number, &request->u.take.leases[i]));
 	}
 	if (session != NULL && count == 0)
 		queue_session_lease_gone(q, number);
@@ -312,6 +315,8 @@ session_ended(struct queue *q, uint64_t now_ms, struct queue_session *session,
 		log_event(LOG_NOTE, "session-failed", "",
 		    "destination=%s answer=%.*s", session->destination,
 		    STR_ARG(m->u.session_end.answer));
+	queue_host_note(q, str_from(session->destination),
+	    is_failed ? m->u.session_end.answer : STR(""));
 	session_count_peer(q, session->peer);
 	session_return_leases(
 	    q, now_ms, session->number, SMTP_UNTRIED, "4.0.0", "");
@@ -395,8 +400,7 @@ queue_session_message(
 	if (m->type == MESSAGE_BLOCK_WANT)
 		session_block(q, m, lease);
 	else
-		queue_settle_results(q, now_ms, lease, m->u.job_result.results,
-		    m->u.job_result.result_count);
+		queue_settle_results(q, now_ms, lease, m);
 	return 0;
 }
 

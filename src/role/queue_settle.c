@@ -8,10 +8,10 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "mail/dsn.h"
 #include "role/queue.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,34 +27,113 @@ result_of(
 	return NULL;
 }
 
+/* What counts for all rows of a lease. */
+struct settle {
+	struct queue *q;
+	struct queue_lease *lease;
+	struct route route; /* of its destination */
+	uint64_t time_ms;
+	bool is_relayed;
+};
+
+/* Begins to settle LEASE: nothing is known of its rows yet. */
+static struct settle
+settle_new(struct queue *q, uint64_t now_ms, struct queue_lease *lease)
+{
+	size_t count = lease->lease->row_count;
+	struct settle s = {
+	    .q = q, .lease = lease, .time_ms = queue_time(q, now_ms)};
+
+	CHECK(!lease->is_settling);
+	lease->is_settling = true;
+	lease->result_count = count;
+	lease->results =
+	    arena_new(&lease->arena, count * sizeof(lease->results[0]));
+	lease->notes =
+	    arena_new(&lease->arena, count * sizeof(lease->notes[0]));
+	CHECK(lease->results != NULL && lease->notes != NULL);
+	/* One that the configuration does not know any more has times, too. */
+	(void)!route_of_destination(
+	    q->conf, lease->lease->destination, &s.route);
+	return s;
+}
+
+static void
+settle_note(struct queue_note *note, bool is_wanted,
+    enum mail_dsn_action action, struct str status)
+{
+	note->is_wanted = is_wanted;
+	note->action = action;
+	snprintf(note->status, sizeof(note->status), "%.*s", STR_ARG(status));
+}
+
+/* Notes what the sender wants to know of row I (RFC 3461 4.1), whose outcome
+   is set; STATUS as it is told. */
+static void
+settle_note_row(const struct settle *s, size_t i, struct str status)
+{
+	const struct store_lease *l = s->lease->lease;
+	uint8_t notify = l->rows[i].recipient.notify;
+	bool has_sender = l->envelope.sender.size > 0;
+	bool is_local = s->route.kind == CONF_ROUTE_MAILDIR;
+
+	switch (s->lease->results[i].outcome) {
+	case STORE_FAILED:
+		settle_note(&s->lease->notes[i],
+		    has_sender &&
+			(notify == 0 || (notify & MAIL_NOTIFY_FAILURE) != 0),
+		    MAIL_DSN_FAILED, status);
+		break;
+	case STORE_DELIVERED:
+		/* RFC 3461 5.2.2: a host that knows of notifications tells
+		   itself. */
+		settle_note(&s->lease->notes[i],
+		    has_sender && (notify & MAIL_NOTIFY_SUCCESS) != 0 &&
+			(is_local || s->is_relayed),
+		    is_local ? MAIL_DSN_DELIVERED : MAIL_DSN_RELAYED, status);
+		break;
+	case STORE_DEFERRED:
+	case STORE_UNTRIED:
+		break;
+	}
+}
+
+static struct str
+settle_copy(const struct settle *s, struct str text)
+{
+	struct str copy = arena_copy(&s->lease->arena, text);
+
+	CHECK(copy.data != NULL);
+	return copy;
+}
+
 /* Fills in one result of the store from one of the far end. */
 static void
-settle_row(struct queue *q, uint64_t now_ms, struct queue_lease *lease,
-    size_t i, const struct message_job_result *from)
+settle_row(
+    const struct settle *s, size_t i, const struct message_job_result *from)
 {
-	uint64_t time_ms = queue_time(q, now_ms);
-	const struct store_lease_row *row = &lease->lease->rows[i];
-	struct store_result *to = &lease->results[i];
+	const struct store_lease_row *row = &s->lease->lease->rows[i];
+	struct store_result *to = &s->lease->results[i];
 	enum smtp_verdict verdict = from ? from->verdict : SMTP_UNTRIED;
 	struct str status = from ? from->status : STR("4.0.0");
 
 	to->index = row->index;
-	to->status = arena_copy(&lease->arena,
-	    str_head(from ? from->answer : STR(""), STORE_STATUS_MAX));
-	CHECK(to->status.data != NULL);
-	if (verdict == SMTP_TEMPORARY && time_ms >= lease->lease->expire_ms) {
+	to->status = settle_copy(
+	    s, str_head(from ? from->answer : STR(""), STORE_STATUS_MAX));
+	if (verdict == SMTP_TEMPORARY &&
+	    s->time_ms >= s->lease->lease->arrival_ms + s->route.expire_ms) {
 		verdict = SMTP_PERMANENT;
 		status = STR("4.4.7");
 	}
 	switch (verdict) {
 	case SMTP_ACCEPTED:
 		to->outcome = STORE_DELIVERED;
-		sched_delivered(q->sched, lease->session);
+		sched_delivered(s->q->sched, s->lease->session);
 		break;
 	case SMTP_TEMPORARY:
 		to->outcome = STORE_DEFERRED;
-		to->due_ms =
-		    time_ms + sched_row_delay(q->sched, row->attempts + 1);
+		to->due_ms = s->time_ms +
+		             sched_row_delay(s->q->sched, row->attempts + 1);
 		break;
 	case SMTP_PERMANENT:
 		to->outcome = STORE_FAILED;
@@ -63,19 +142,56 @@ settle_row(struct queue *q, uint64_t now_ms, struct queue_lease *lease,
 		to->outcome = STORE_UNTRIED;
 		break;
 	}
-	lease->statuses[i] =
-	    arena_copy(&lease->arena, str_head(status, 11)).data;
-	CHECK(lease->statuses[i] != NULL);
+	settle_note_row(s, i, status);
 }
 
-/* RFC 3461 4.1: NEVER, or a list without FAILURE, wants no notification. */
-static bool
-settle_tells(const struct queue_lease *lease, size_t i)
+/* "4.2.0" of an answer "451 4.2.0 try later", or FALLBACK. */
+static struct str
+settle_status_of(struct str answer, const char *fallback)
 {
-	uint8_t notify = lease->lease->rows[i].recipient.notify;
+	struct str rest = str_skip(answer, 4);
+	struct str status = str_head(rest, str_find(rest, ' '));
 
-	return lease->results[i].outcome == STORE_FAILED &&
-	       (notify == 0 || (notify & MAIL_NOTIFY_FAILURE) != 0);
+	if (answer.size > 4 && ascii_is_digit(answer.data[0]) &&
+	    str_starts(status, STR("4.")) && status.size >= 5 &&
+	    status.size < sizeof(((struct queue_note *)0)->status))
+		return status;
+	return str_from(fallback);
+}
+
+/* Decides about a row whose alarm rang. */
+static void
+settle_alarm_row(const struct settle *s, size_t i)
+{
+	const struct store_lease *l = s->lease->lease;
+	const struct store_lease_row *row = &l->rows[i];
+	struct store_result *to = &s->lease->results[i];
+	uint64_t end_ms = l->arrival_ms + s->route.expire_ms;
+
+	*to = (struct store_result){
+	    .index = row->index,
+	    .outcome = STORE_UNTRIED,
+	    .status = row->status,
+	    .alarm_ms = queue_alarm_time(&s->route, l->arrival_ms, &l->envelope,
+		&row->recipient, row->is_told),
+	    .is_told = row->is_told,
+	};
+	if (s->time_ms >= end_ms) {
+		to->outcome = STORE_FAILED;
+		if (to->status.size == 0)
+			to->status = s->route.is_held
+			                 ? STR("not fetched in time")
+			                 : STR("delivery time expired");
+		settle_note_row(s, i, STR("4.4.7"));
+	} else if (s->time_ms >= to->alarm_ms) {
+		to->alarm_ms = end_ms;
+		to->is_told = true;
+		settle_note(&s->lease->notes[i], true, MAIL_DSN_DELAYED,
+		    settle_status_of(
+			row->status, s->route.is_held ? "4.0.0" : "4.4.1"));
+	}
+	if (to->outcome == STORE_UNTRIED)
+		queue_alarm_at(s->q, to->alarm_ms);
 }
 
 /* Whether anybody is to be told; and who cannot be, is logged. */
@@ -86,8 +202,7 @@ settle_wants_dsn(struct queue *q, const struct queue_lease *lease)
 	bool is_wanted = false;
 
 	for (size_t i = 0; i < lease->result_count; i++) {
-		if (has_sender && settle_tells(lease, i))
-			is_wanted = true;
+		is_wanted |= lease->notes[i].is_wanted;
 		if (has_sender || lease->results[i].outcome != STORE_FAILED)
 			continue;
 		q->bounces_lost_count++;
@@ -100,87 +215,6 @@ settle_wants_dsn(struct queue *q, const struct queue_lease *lease)
 	return is_wanted;
 }
 
-static bool
-dsn_is_8bit(struct str content)
-{
-	for (size_t i = 0; i < content.size; i++)
-		if ((unsigned char)content.data[i] >= 0x80)
-			return true;
-	return false;
-}
-
-/* Writes the notification's content; -ENOBUFS if it does not fit. */
-static int
-dsn_write(struct queue *q, const struct queue_lease *lease,
-    struct store_message *dsn, struct str content, bool is_whole)
-{
-	const struct store_lease *l = lease->lease;
-	struct mail_dsn_recipient *recipients =
-	    mem_new(lease->result_count, sizeof(recipients[0]));
-	struct mail_dsn what = {
-	    .hostname = q->conf->hostname,
-	    .id = str_from(dsn->id),
-	    .origin_id = str_from(l->id),
-	    .envelope = &l->envelope,
-	    .arrival_wall_ms = l->arrival_wall_ms,
-	    .now_wall_ms = dsn->arrival_wall_ms,
-	    .recipients = recipients,
-	    .content = content,
-	    .is_content_whole = is_whole,
-	};
-	int error;
-
-	for (size_t i = 0; i < lease->result_count; i++) {
-		if (!settle_tells(lease, i))
-			continue;
-		recipients[what.recipient_count++] =
-		    (struct mail_dsn_recipient){
-			.recipient = l->rows[i].recipient,
-			.action = MAIL_DSN_FAILED,
-			.status = str_from(lease->statuses[i]),
-			.diagnostic = lease->results[i].status,
-		    };
-	}
-	error = mail_dsn_put(&dsn->content, &what);
-	free(recipients);
-	dsn->content_size = buf_size(&dsn->content);
-	if (dsn_is_8bit(buf_str(&dsn->content)))
-		dsn->envelope.body = MAIL_BODY_8BITMIME;
-	return error;
-}
-
-/* The notification as a message, or NULL where its sender has no route. */
-static struct store_message *
-dsn_new(struct queue *q, uint64_t now_ms, const struct queue_lease *lease,
-    struct str content, bool is_whole)
-{
-	struct store_message *dsn = store_message_new();
-	struct mail_recipient to = {
-	    .address = lease->lease->envelope.sender,
-	    .notify = MAIL_NOTIFY_NEVER,
-	};
-
-	newid_next(&q->newid, dsn->id);
-	dsn->arrival_ms = queue_time(q, now_ms);
-	dsn->arrival_wall_ms = q->env->ops->wall_ms(q->env);
-	dsn->expire_ms = dsn->arrival_ms + q->conf->expire_ms;
-	dsn->envelope.is_smtputf8 = lease->lease->envelope.is_smtputf8;
-	dsn->rows = arena_new(&dsn->arena, sizeof(dsn->rows[0]));
-	CHECK(dsn->rows != NULL);
-	if (queue_add_row(q, dsn, 1, &to) < 0 ||
-	    dsn_write(q, lease, dsn, content, is_whole) < 0) {
-		q->bounces_lost_count++;
-		log_event(LOG_WARN, "bounce-lost", lease->lease->id,
-		    "sender=%.*s count=%llu",
-		    STR_ARG(lease->lease->envelope.sender),
-		    (unsigned long long)q->bounces_lost_count);
-		store_message_free(dsn);
-		return NULL;
-	}
-	dsn->rank = sched_rank(dsn->arrival_ms, dsn->content_size, 0);
-	return dsn;
-}
-
 static void
 settle_submit(
     struct queue *q, struct queue_lease *lease, struct store_message *dsn)
@@ -189,8 +223,8 @@ settle_submit(
 
 	memcpy(request->u.settle.id, lease->lease->id,
 	    sizeof(request->u.settle.id));
-	request->u.settle.destination = arena_copy(
-	    &request->arena, lease->take->request->u.take.destination);
+	request->u.settle.destination =
+	    arena_copy(&request->arena, lease->lease->destination);
 	CHECK(request->u.settle.destination.data != NULL);
 	request->u.settle.results = lease->results;
 	request->u.settle.result_count = lease->result_count;
@@ -208,14 +242,14 @@ settle_begin(struct queue *q, uint64_t now_ms, struct queue_lease *lease)
 {
 	struct store_request *request;
 
-	lease->is_dsn_wanted = settle_wants_dsn(q, lease);
-	if (!lease->is_dsn_wanted) {
+	if (!settle_wants_dsn(q, lease)) {
 		settle_submit(q, lease, NULL);
 		return;
 	}
 	if (lease->lease->content.size > 0) {
 		settle_submit(q, lease,
-		    dsn_new(q, now_ms, lease, lease->lease->content, true));
+		    queue_notice_new(
+			q, now_ms, lease, lease->lease->content, true));
 		return;
 	}
 	request = store_request_new(STORE_READ);
@@ -233,32 +267,46 @@ settle_tell_ready(
 {
 	struct route route;
 
-	if (count > 0 &&
-	    route_of_destination(q->conf,
-		lease->take->request->u.take.destination, &route) == 0)
+	if (count > 0 && route_of_destination(
+			     q->conf, lease->lease->destination, &route) == 0)
 		queue_ready(q, &route, count);
+}
+
+/* The host as others are told of it, "name[address]" or "[address]" as it comes
+   from deliver: its name, or an address literal (RFC 5321 4.1.3). */
+static struct str
+settle_mta(const struct settle *s, struct str host)
+{
+	struct str name = str_head(host, str_find(host, '['));
+	struct conf_address address;
+	char text[64];
+
+	if (name.size == 0 && host.size > 1)
+		name = str_of(host.data + 1, host.size - 2);
+	if (conf_address_parse(name, &address) < 0)
+		return settle_copy(s, name);
+	snprintf(text, sizeof(text), "[%s%.*s]",
+	    address.family == 6 ? "IPv6:" : "", STR_ARG(name));
+	return settle_copy(s, str_from(text));
 }
 
 void
 queue_settle_results(struct queue *q, uint64_t now_ms,
-    struct queue_lease *lease, const struct message_job_result *results,
-    size_t count)
+    struct queue_lease *lease, const struct message *m)
 {
-	size_t rows = lease->lease->row_count, untried = 0;
+	struct settle s = settle_new(q, now_ms, lease);
+	uint64_t untried = 0;
 
-	CHECK(!lease->is_settling);
-	lease->is_settling = true;
-	lease->result_count = rows;
-	lease->results =
-	    arena_new(&lease->arena, rows * sizeof(lease->results[0]));
-	lease->statuses =
-	    arena_new(&lease->arena, rows * sizeof(lease->statuses[0]));
-	CHECK(lease->results != NULL && lease->statuses != NULL);
-	for (size_t i = 0; i < rows; i++)
-		settle_row(q, now_ms, lease, i,
-		    result_of(results, count, lease->lease->rows[i].index));
-	for (size_t i = 0; i < rows; i++)
+	CHECK(m->type == MESSAGE_JOB_RESULT);
+	s.is_relayed = m->u.job_result.is_relayed;
+	lease->mta = settle_mta(&s, m->u.job_result.host);
+	for (size_t i = 0; i < lease->result_count; i++) {
+		settle_row(&s, i,
+		    result_of(m->u.job_result.results,
+			m->u.job_result.result_count,
+			lease->lease->rows[i].index));
 		untried += lease->results[i].outcome == STORE_UNTRIED;
+	}
 	settle_tell_ready(q, lease, untried);
 	settle_begin(q, now_ms, lease);
 }
@@ -269,6 +317,10 @@ queue_settle_all(struct queue *q, uint64_t now_ms, struct queue_lease *lease,
 {
 	size_t rows = lease->lease->row_count;
 	struct message_job_result *results = mem_new(rows, sizeof(results[0]));
+	struct message m = {
+	    .type = MESSAGE_JOB_RESULT,
+	    .u.job_result = {.results = results, .result_count = rows},
+	};
 
 	for (size_t i = 0; i < rows; i++)
 		results[i] = (struct message_job_result){
@@ -277,8 +329,48 @@ queue_settle_all(struct queue *q, uint64_t now_ms, struct queue_lease *lease,
 		    .status = str_from(status),
 		    .answer = str_from(answer),
 		};
-	queue_settle_results(q, now_ms, lease, results, rows);
+	queue_settle_results(q, now_ms, lease, &m);
 	free(results);
+}
+
+void
+queue_settle_alarm(struct queue *q, uint64_t now_ms, struct queue_lease *lease)
+{
+	struct settle s = settle_new(q, now_ms, lease);
+	uint64_t again_ms = s.time_ms + SETTLE_AGAIN_MS, kept = 0;
+
+	for (size_t i = 0; i < lease->result_count; i++) {
+		settle_alarm_row(&s, i);
+		kept += lease->results[i].outcome == STORE_UNTRIED;
+	}
+	/* A session may have seen the destination without these rows.  Not all
+	   of them are ready; the store knows which are. */
+	if (s.route.is_held)
+		settle_tell_ready(q, lease, kept);
+	else if (kept > 0 && again_ms < q->refill_ms)
+		q->refill_ms = again_ms;
+	settle_begin(q, now_ms, lease);
+}
+
+void
+queue_settle_expired(
+    struct queue *q, uint64_t now_ms, struct queue_lease *lease)
+{
+	struct settle s = settle_new(q, now_ms, lease);
+
+	for (size_t i = 0; i < lease->result_count; i++) {
+		const struct store_lease_row *row = &lease->lease->rows[i];
+
+		lease->results[i] = (struct store_result){
+		    .index = row->index,
+		    .outcome = STORE_FAILED,
+		    .status = row->status.size > 0
+		                  ? row->status
+		                  : STR("returned by the administrator"),
+		};
+		settle_note_row(&s, i, STR("4.4.7"));
+	}
+	settle_begin(q, now_ms, lease);
 }
 
 /* The head of the content came, for the notification. */
@@ -294,7 +386,7 @@ queue_settle_read(
 		return;
 	head = request->error == 0 ? request->u.read.bytes : STR("");
 	settle_submit(q, lease,
-	    dsn_new(q, now_ms, lease, head,
+	    queue_notice_new(q, now_ms, lease, head,
 		head.size == lease->lease->content_size));
 }
 
@@ -304,6 +396,8 @@ lease_free(struct queue *q, struct queue_lease *lease)
 	struct queue_take *take = lease->take;
 
 	HASH_DEL(q->leases, lease);
+	if (lease->session == 0 && lease->ask == 0)
+		queue_alarm_settled(q);
 	arena_fini(&lease->arena);
 	free(lease);
 	CHECK(take->lease_count > 0);
@@ -316,15 +410,27 @@ lease_free(struct queue *q, struct queue_lease *lease)
 static void
 settle_log(const struct queue_lease *lease, const struct store_request *request)
 {
+	static const char *const actions[] = {
+	    [MAIL_DSN_FAILED] = "failed",
+	    [MAIL_DSN_DELAYED] = "delayed",
+	    [MAIL_DSN_RELAYED] = "relayed",
+	    [MAIL_DSN_DELIVERED] = "delivered",
+	};
 	const struct store_message *dsn = request->u.settle.dsn;
 
-	for (size_t i = 0; i < lease->result_count; i++)
+	for (size_t i = 0; i < lease->result_count; i++) {
+		struct str to = lease->lease->rows[i].recipient.address;
+
 		if (lease->results[i].outcome == STORE_FAILED)
 			log_event(LOG_NOTE, "returned", lease->lease->id,
-			    "to=%.*s dsn=%s answer=%.*s",
-			    STR_ARG(lease->lease->rows[i].recipient.address),
-			    dsn != NULL ? dsn->id : "-",
+			    "to=%.*s dsn=%s status=%s answer=%.*s", STR_ARG(to),
+			    dsn != NULL ? dsn->id : "-", lease->notes[i].status,
 			    STR_ARG(lease->results[i].status));
+		else if (dsn != NULL && lease->notes[i].is_wanted)
+			log_event(LOG_NOTE, "notified", lease->lease->id,
+			    "to=%.*s dsn=%s action=%s", STR_ARG(to), dsn->id,
+			    actions[lease->notes[i].action]);
+	}
 	if (request->u.settle.is_message_done)
 		log_event(LOG_NOTE, "done", lease->lease->id, "%s", "");
 }
@@ -335,7 +441,10 @@ queue_settle_stored(
 {
 	struct queue_lease *lease = queue_lease_find(q, request->tag);
 	struct queue_session *session;
+	size_t row_count;
 	uint32_t number;
+	uint64_t ask;
+	int error;
 
 	CHECK(lease != NULL && lease->is_settling);
 	if (request->error == -ENOSPC) {
@@ -354,8 +463,11 @@ queue_settle_stored(
 		settle_log(lease, request);
 	if (request->error == 0 && request->u.settle.dsn != NULL)
 		queue_appended(q, request->u.settle.dsn);
-	/* A lease that was full may have left recipients of its message. */
-	if (lease->lease->row_count == STORE_LEASE_ROWS_MAX)
+	if (request->error == 0)
+		queue_room_settled(q, request);
+	/* A lease that was full may have left recipients of its message; so may
+	   one of an administrator who meant only some. */
+	if (lease->lease->row_count == STORE_LEASE_ROWS_MAX || lease->is_part)
 		settle_tell_ready(q, lease, 1);
 	number = lease->session;
 	session = queue_session_find(q, number);
@@ -363,8 +475,13 @@ queue_settle_stored(
 		CHECK(session->lease_count > 0);
 		session->lease_count--;
 	}
+	ask = lease->ask;
+	row_count = lease->result_count;
+	error = request->error;
 	lease_free(q, lease);
 	store_request_free(request);
+	if (ask != 0)
+		queue_steer_settled(q, ask, error, row_count);
 	queue_session_lease_gone(q, number);
 }
 

@@ -8,7 +8,7 @@
  *
  * Invariants: a session is in the table by connection; in that by transaction
  * exactly while the queue knows one of it; in that by request exactly while a
- * trigger waits; it has a deadline unless it waits for the store.
+ * trigger waits; it has a deadline, and it is counted in its network.
  */
 #include "role/receive.h"
 #include "base/check.h"
@@ -52,6 +52,7 @@ receive_session_free(struct receive *r, struct receive_session *s)
 	receive_intake_end(r, s);
 	heap_remove(&r->deadlines, &s->deadline);
 	HASH_DELETE(hh, r->sessions, s);
+	receive_network_leave(r, s->network);
 	smtp_server_free(s->machine);
 	s->magic = 0;
 	free(s);
@@ -61,15 +62,14 @@ receive_session_free(struct receive *r, struct receive_session *s)
 static void
 receive_session_touch(struct receive *r, struct receive_session *s)
 {
-	uint64_t wait_ms = s->wait == RECEIVE_WAIT_NONE
-	                       ? r->conf->idle_timeout_ms
-	                       : RECEIVE_TRIGGER_MS;
+	uint64_t wait_ms = RECEIVE_STORE_MS;
 
-	if (s->wait == RECEIVE_WAIT_NONE || s->wait == RECEIVE_WAIT_TRIGGER)
-		heap_set(&r->deadlines, &s->deadline,
-		    num_add_capped(r->now_ms, wait_ms));
-	else
-		heap_remove(&r->deadlines, &s->deadline);
+	if (s->wait == RECEIVE_WAIT_NONE)
+		wait_ms = r->conf->idle_timeout_ms;
+	else if (s->wait == RECEIVE_WAIT_TRIGGER)
+		wait_ms = RECEIVE_TRIGGER_MS;
+	heap_set(
+	    &r->deadlines, &s->deadline, num_add_capped(r->now_ms, wait_ms));
 }
 
 /* Gives the replies to the network; false if the session is gone. */
@@ -81,8 +81,8 @@ receive_session_flush(struct receive *r, struct receive_session *s)
 	if (buf_size(output) == 0)
 		return true;
 	if (r->env->ops->conn_send(r->env, s->conn, buf_str(output)) < 0) {
-		log_event(LOG_NOTE, "disconnect", "",
-		    "peer=%s reason=\"replies are not read\"", s->peer);
+		log_event(LOG_NOTE, "disconnect", "", "peer=%s reason=%s",
+		    s->peer, "replies are not read");
 		r->env->ops->conn_abort(r->env, s->conn);
 		receive_session_free(r, s);
 		return false;
@@ -218,24 +218,45 @@ receive_say(
 	buf_fini(&line);
 }
 
+/* Does not take the connection, and says why. */
+static void
+receive_turn_away(struct receive *r, role_conn conn,
+    const struct conf_address *from, const char *enhanced, const char *text)
+{
+	char peer[46];
+
+	conf_address_format(from, peer);
+	log_event(
+	    LOG_DETAIL, "turned-away", "", "peer=%s reason=%s", peer, text);
+	receive_say(r, conn, enhanced, text);
+	r->env->ops->conn_close(r->env, conn);
+}
+
 static void
 receive_accepted(void *role, uint64_t now_ms, role_conn conn, size_t listener,
     const struct conf_address *from)
 {
 	struct receive *r = role;
+	struct receive_network *network;
 	struct receive_session *s;
 	size_t taken;
 
 	r->now_ms = now_ms;
 	if (r->is_stopping || HASH_COUNT(r->sessions) >= r->connections_max) {
-		receive_say(r, conn, "4.3.2",
+		receive_turn_away(r, conn, from, "4.3.2",
 		    r->is_stopping ? "Shutting down"
 				   : "Too many connections, try later");
-		r->env->ops->conn_close(r->env, conn);
+		return;
+	}
+	network = receive_network_enter(r, from);
+	if (network == NULL) {
+		receive_turn_away(r, conn, from, "4.7.0",
+		    "Too many connections from your network, try later");
 		return;
 	}
 	s = mem_new(1, sizeof(*s));
 	s->magic = RECEIVE_MAGIC;
+	s->network = network;
 	s->conn = conn;
 	s->from = *from;
 	conf_address_format(from, s->peer);
@@ -305,7 +326,10 @@ receive_peer_up(
 	if (kind != ROLE_QUEUE)
 		return;
 	r->queue = peer;
-	r->is_intake_open = true; /* until it says otherwise */
+	/* Until it says otherwise. */
+	r->is_intake_open = true;
+	for (size_t i = 0; i < r->conf->site_count; i++)
+		r->sites[i].is_closed = false;
 }
 
 static void
@@ -354,9 +378,18 @@ receive_message(void *role, uint64_t now_ms, role_peer peer, struct str frame)
 static void
 receive_session_expire(struct receive *r, struct receive_session *s)
 {
-	log_event(LOG_NOTE, "disconnect", "",
-	    "peer=%s reason=\"timeout waiting for input from %s during %s\"",
-	    s->peer, s->peer, smtp_server_waits_for(s->machine));
+	char reason[128];
+	size_t taken;
+
+	snprintf(reason, sizeof(reason),
+	    "timeout waiting for input from %s during %s", s->peer,
+	    smtp_server_waits_for(s->machine));
+	log_event(
+	    LOG_NOTE, "disconnect", "", "peer=%s reason=%s", s->peer, reason);
+	smtp_server_shutdown(s->machine, "4.4.2", "Timeout waiting for input");
+	if (!receive_session_run(r, s, str_of("", 0), &taken))
+		return;
+	/* Within content, which the machine lets come to its end. */
 	receive_say(r, s->conn, "4.4.2", "Timeout waiting for input");
 	r->env->ops->conn_close(r->env, s->conn);
 	receive_session_free(r, s);
@@ -376,6 +409,8 @@ receive_timer(void *role, uint64_t now_ms)
 		CHECK(s->magic == RECEIVE_MAGIC);
 		if (s->wait == RECEIVE_WAIT_TRIGGER)
 			receive_trigger_end(r, s, true);
+		else if (s->wait != RECEIVE_WAIT_NONE)
+			receive_intake_late(r, s);
 		else
 			receive_session_expire(r, s);
 	}
@@ -404,11 +439,21 @@ receive_shutdown(void *role, uint64_t now_ms)
 	r->env->ops->listen(r->env, false);
 	HASH_ITER(hh, r->sessions, s, next)
 	{
-		smtp_server_shutdown(s->machine, "Shutting down");
+		smtp_server_shutdown(s->machine, "4.3.2", "Shutting down");
 		if (s->wait == RECEIVE_WAIT_NONE)
 			(void)!receive_session_run(r, s, str_of("", 0), &taken);
 	}
 	receive_step(r);
+}
+
+/* This process's share of a limit. */
+static uint64_t
+receive_share(const struct conf *conf, uint64_t limit)
+{
+	uint64_t processes =
+	    conf->receive_processes > 0 ? conf->receive_processes : 1;
+
+	return (limit + processes - 1) / processes;
 }
 
 void *
@@ -416,8 +461,6 @@ role_receive_new(struct role_env *env, const struct conf *conf)
 {
 	struct receive *r = mem_new(1, sizeof(*r));
 	unsigned char random[NEWID_RANDOM];
-	size_t processes =
-	    conf->receive_processes > 0 ? (size_t)conf->receive_processes : 1;
 
 	r->env = env;
 	r->conf = conf;
@@ -428,9 +471,11 @@ role_receive_new(struct role_env *env, const struct conf *conf)
 	    .errors_max = num_narrow_u32(conf->errors_max),
 	    .command_max = num_narrow_u32(conf->command_max),
 	    .line_max = num_narrow_u32(conf->line_max)};
-	/* Each process takes its share. */
-	r->connections_max =
-	    (size_t)(conf->connections_max + processes - 1) / processes;
+	r->connections_max = receive_share(conf, conf->connections_max);
+	r->network_connections_max =
+	    receive_share(conf, conf->connections_network_max);
+	r->triggers_max = receive_share(conf, conf->triggers_minute_max);
+	r->sites = mem_new(conf->site_count, sizeof(r->sites[0]));
 	env->ops->random(env, random, sizeof(random));
 	newid_init(&r->newid, random);
 	heap_init(&r->deadlines);
@@ -447,6 +492,8 @@ role_receive_free(void *role)
 	if (r == NULL)
 		return;
 	HASH_ITER(hh, r->sessions, s, next) receive_session_free(r, s);
+	receive_networks_free(r);
+	free(r->sites);
 	CHECK(r->by_transaction == NULL && r->by_request == NULL);
 	heap_fini(&r->deadlines);
 	buf_fini(&r->frame);

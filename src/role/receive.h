@@ -5,7 +5,8 @@
  *   receive.c          sessions, their input, output, deadlines and end
  *   receive_intake.c   a transaction, and its frames to and from the queue
  *   receive_rcpt.c     which recipients are taken
- *   receive_hops.c     counts Received fields in content that passes
+ *   receive_network.c  what a client network may take of this process
+ *   receive_header.c   reads what matters in a header that passes
  *   receive_trigger.c  ETRN and QSND, and their frames
  *
  * A session asks its machine what it wants.  A question is answered at once or
@@ -14,7 +15,7 @@
  *   NONE --CONTENT, COMMIT: no credit--> CREDIT --INTAKE_CREDIT--> NONE
  *   NONE --COMMIT: all sent------------> COMMIT --INTAKE_DONE----> NONE
  *   NONE --TRIGGER---------------------> TRIGGER --TRIGGER_DONE--> NONE
- *   any wait --the queue is gone--> NONE, refused for now
+ *   any wait --the queue is gone, or too slow--> NONE, refused for now
  *
  * Frames name a transaction or a request by a number that is not used again;
  * a late one finds nothing.
@@ -39,11 +40,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RECEIVE_HOPS_MAX    100     /* Received fields; RFC 5321 6.3 */
-#define RECEIVE_ARENA_MAX   2097152 /* of a transaction's envelope */
-#define RECEIVE_UNSENT_MAX  65536   /* replies not read: no more input */
-#define RECEIVE_TRIGGER_MS  5000    /* a trigger is answered by then */
-#define RECEIVE_SHUTDOWN_MS 10000   /* sessions end by then */
+#define RECEIVE_HOPS_MAX      100     /* Received fields; RFC 5321 6.3 */
+#define RECEIVE_ARENA_MAX     2097152 /* of a transaction's envelope */
+#define RECEIVE_UNSENT_MAX    65536   /* replies not read: no more input */
+#define RECEIVE_TRIGGER_MS    5000    /* a trigger is answered by then */
+#define RECEIVE_STORE_MS      600000  /* the queue gives credit or a reply */
+#define RECEIVE_SHUTDOWN_MS   10000   /* sessions end by then */
+#define RECEIVE_MINUTE_MS     60000   /* that triggers are counted over */
+#define RECEIVE_NETWORK_KEY   9       /* bytes that name a client network */
+#define RECEIVE_NETWORKS_IDLE 4096    /* remembered without sessions */
 /* Content that is kept: less than a block, and what came in one piece. */
 #define RECEIVE_BLOCKS_MAX (STORE_BLOCK + STORE_BLOCK)
 #define RECEIVE_MAGIC      0x52435653u
@@ -56,11 +61,12 @@ enum receive_wait {
 };
 
 /* The header of content that passes, byte by byte. */
-struct receive_hops {
-	size_t column; /* bytes of the line so far, but CR */
-	bool is_match; /* they begin "Received:" as far as they go */
-	bool is_body;  /* the empty line has passed */
-	unsigned count;
+struct receive_header {
+	char line[32]; /* the first bytes of the line in lower case, but CR */
+	size_t line_size;
+	bool is_body; /* the empty line has passed */
+	unsigned hop_count;
+	int priority; /* by its Precedence; 0 = none */
 };
 
 struct receive_transaction {
@@ -75,10 +81,31 @@ struct receive_transaction {
 	uint64_t content_size;
 	uint32_t content_crc32c;
 	uint64_t credit;
-	struct receive_hops hops;
+	struct receive_header header;
 	/* Code 0 = none.  Else what comes is passed over, and this is the
 	   reply to the dot. */
 	struct smtp_reply refusal;
+};
+
+/* What was taken in the minute that began at BEGIN_MS. */
+struct receive_rate {
+	uint64_t begin_ms;
+	uint64_t count;
+	bool is_logged; /* that one was refused */
+};
+
+struct receive_network {
+	unsigned char key[RECEIVE_NETWORK_KEY];
+	uint64_t session_count;
+	struct receive_rate triggers;
+	struct receive_network *prev, *next; /* without sessions */
+	UT_hash_handle hh;
+};
+
+/* What is known of a site besides its configuration. */
+struct receive_site {
+	bool is_closed; /* the queue takes no more for it now */
+	struct receive_rate triggers;
 };
 
 /* A trigger whose grants are asked for one after the other. */
@@ -96,6 +123,7 @@ struct receive_session {
 	role_conn conn;
 	struct conf_address from;
 	char peer[46]; /* the same as text */
+	struct receive_network *network;
 	struct smtp_server *machine;
 	enum receive_wait wait;
 	bool is_content_taken; /* that of the CONTENT that stands */
@@ -120,7 +148,13 @@ struct receive {
 	struct receive_session *by_transaction;
 	struct receive_session *by_request;
 	struct heap deadlines;
+	/* This process's share of each. */
 	size_t connections_max;
+	uint64_t network_connections_max;
+	uint64_t triggers_max;
+	struct receive_network *networks, *idle_networks;
+	size_t idle_network_count;
+	struct receive_site *sites; /* in the order of conf.sites */
 	struct buf frame;
 	bool is_stopping, is_stopped;
 	uint64_t stop_ms;
@@ -153,6 +187,8 @@ bool receive_intake_commit(
 void receive_intake_end(struct receive *r, struct receive_session *s);
 /* The queue is gone; the session may be gone afterwards. */
 void receive_intake_lost(struct receive *r, struct receive_session *s);
+/* The queue lets the session wait for too long; likewise. */
+void receive_intake_late(struct receive *r, struct receive_session *s);
 /* An INTAKE_... frame of the queue: 0 or -EPROTO. */
 int receive_intake_message(struct receive *r, const struct message *m);
 
@@ -164,10 +200,26 @@ struct smtp_reply receive_rcpt_decide(const struct conf *conf,
     const struct conf_address *peer, const struct mail_address *address,
     bool *postmaster_out);
 
-/* receive_hops.c */
+/* The site that mail for ADDRESS is queued for, or NULL. */
+const struct conf_site *receive_rcpt_site(
+    const struct conf *conf, struct str address);
+
+/* receive_network.c */
+
+/* Counts one more; false if the minute has had MINUTE_MAX. */
+bool receive_rate_take(
+    struct receive_rate *rate, uint64_t now_ms, uint64_t minute_max);
+/* A session of a client's network begins; NULL if it has too many. */
+struct receive_network *receive_network_enter(
+    struct receive *r, const struct conf_address *from);
+void receive_network_leave(struct receive *r, struct receive_network *network);
+/* Forgets those that are remembered; no session is left. */
+void receive_networks_free(struct receive *r);
+
+/* receive_header.c */
 
 /* BYTES of content pass; it may be cut anywhere. */
-void receive_hops_feed(struct receive_hops *h, struct str bytes);
+void receive_header_feed(struct receive_header *h, struct str bytes);
 
 /* receive_trigger.c */
 

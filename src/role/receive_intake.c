@@ -134,21 +134,27 @@ receive_intake_rcpt(struct receive *r, struct receive_session *s,
     const struct smtp_ask *ask, struct smtp_reply *reply_out)
 {
 	struct mail_recipient recipient = ask->recipient;
+	const struct conf_site *site;
 	bool is_postmaster;
 
 	*reply_out = receive_rcpt_decide(
 	    r->conf, &s->from, &ask->address, &is_postmaster);
+	if (is_postmaster)
+		recipient.address = r->conf->postmaster;
+	site = receive_rcpt_site(r->conf, recipient.address);
+	if (reply_out->code < 400 && site != NULL &&
+	    r->sites[site - r->conf->sites].is_closed)
+		*reply_out = smtp_reply_make(
+		    452, "4.2.2", "Too much is queued for it, try later");
 	if (reply_out->code >= 400) {
 		log_event(LOG_NOTE, "refused", "",
-		    "rcpt=<%.*s> from=<%.*s> reason=\"%s\" peer=%s "
+		    "rcpt=<%.*s> from=<%.*s> reason=%s peer=%s "
 		    "helo=%.*s",
 		    STR_ARG(ask->address.whole),
 		    STR_ARG(s->transaction.envelope.sender), reply_out->text,
 		    s->peer, STR_ARG(smtp_server_helo(s->machine)));
 		return true;
 	}
-	if (is_postmaster)
-		recipient.address = r->conf->postmaster;
 	/* RFC 5321 4.5.3.1.10: the sender comes again with the rest. */
 	if (receive_intake_add(&s->transaction, &recipient) < 0)
 		*reply_out =
@@ -263,8 +269,8 @@ receive_intake_take(
 	struct receive_transaction *t = &s->transaction;
 	struct smtp_reply reply;
 
-	receive_hops_feed(&t->hops, bytes);
-	if (t->hops.count > RECEIVE_HOPS_MAX) {
+	receive_header_feed(&t->header, bytes);
+	if (t->header.hop_count > RECEIVE_HOPS_MAX) {
 		reply = smtp_reply_make(554, "5.4.6", "Too many hops");
 		receive_intake_refuse(r, s, &reply);
 	} else if (buf_append(&t->block, bytes) < 0) {
@@ -309,7 +315,7 @@ receive_intake_log(const struct receive_session *s, uint64_t size,
 		    STR_ARG(smtp_server_helo(s->machine)));
 	else
 		log_event(LOG_NOTE, "refused", t->id,
-		    "from=<%.*s> nrcpt=%zu code=%d reason=\"%s\" peer=%s",
+		    "from=<%.*s> nrcpt=%zu code=%d reason=%s peer=%s",
 		    STR_ARG(t->envelope.sender), t->recipient_count,
 		    reply->code, reply->text, s->peer);
 }
@@ -321,7 +327,8 @@ receive_intake_commit(
 	struct receive_transaction *t = &s->transaction;
 	struct message m = {.type = MESSAGE_INTAKE_COMMIT,
 	    .u.intake_commit = {.content_size = t->content_size,
-		.content_crc32c = t->content_crc32c}};
+		.content_crc32c = t->content_crc32c,
+		.priority = t->header.priority}};
 
 	if (t->refusal.code == 0 && !receive_intake_send_blocks(r, s, true)) {
 		s->wait = RECEIVE_WAIT_CREDIT;
@@ -359,6 +366,20 @@ receive_intake_lost(struct receive *r, struct receive_session *s)
 	} else if (wait == RECEIVE_WAIT_CREDIT) {
 		receive_resume(r, s);
 	}
+}
+
+void
+receive_intake_late(struct receive *r, struct receive_session *s)
+{
+	struct message m = {.type = MESSAGE_INTAKE_ABORT,
+	    .u.intake_abort.transaction = s->transaction.number};
+
+	CHECK(s->transaction.number != 0);
+	/* The reply will be no: what the store has not got, it is not to get.
+	   What it has will come twice. */
+	if (s->wait == RECEIVE_WAIT_COMMIT)
+		(void)!receive_send(r, &m);
+	receive_intake_lost(r, s);
 }
 
 /* The reply in an INTAKE_DONE: 0, or -EPROTO if it could not be given. */
@@ -410,10 +431,19 @@ receive_intake_message(struct receive *r, const struct message *m)
 {
 	/* The transaction is the first member of both. */
 	uint64_t number = m->u.intake_done.transaction;
+	const struct conf_site *site;
 	struct receive_session *s;
 
 	if (m->type == MESSAGE_INTAKE_STATE) {
 		r->is_intake_open = m->u.intake_state.is_open;
+		return 0;
+	}
+	if (m->type == MESSAGE_INTAKE_SITE) {
+		site = conf_site_named(r->conf, m->u.intake_site.site);
+		if (site == NULL)
+			return -EPROTO;
+		r->sites[site - r->conf->sites].is_closed =
+		    !m->u.intake_site.is_open;
 		return 0;
 	}
 	HASH_FIND(

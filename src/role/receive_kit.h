@@ -35,6 +35,7 @@ static const char conf_text[] =
     "   from = [ \"192.0.2.1\" ]; }\n"
     ");\n";
 
+static const char *kit_conf = conf_text; /* a test may give another */
 static struct conf *conf;
 static struct fake_env f;
 static void *role;
@@ -55,7 +56,7 @@ read_conf(void **state)
 {
 	/* fmemopen only reads from it. */
 	FILE *file =
-	    fmemopen((void *)(uintptr_t)conf_text, strlen(conf_text), "r");
+	    fmemopen((void *)(uintptr_t)kit_conf, strlen(kit_conf), "r");
 	struct buf errors;
 
 	buf_init(&errors, 10000);

@@ -17,6 +17,18 @@ receive_rcpt_bare(const struct conf *conf, bool *postmaster_out)
 	return smtp_reply_make(250, "2.1.5", "Recipient ok");
 }
 
+const struct conf_site *
+receive_rcpt_site(const struct conf *conf, struct str address)
+{
+	char key[MAIL_DOMAIN_MAX + 1];
+	struct mail_address parsed;
+
+	if (mail_address_parse(address, &parsed) < 0 ||
+	    parsed.domain.size == 0 || mail_domain_key(parsed.domain, key) < 0)
+		return NULL;
+	return conf_site_of_domain(conf, str_from(key));
+}
+
 struct smtp_reply
 receive_rcpt_decide(const struct conf *conf, const struct conf_address *peer,
     const struct mail_address *address, bool *postmaster_out)

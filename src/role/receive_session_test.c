@@ -49,20 +49,21 @@ test_idle(void **state)
 	assert_int_equal(f.wake_ms, UINT64_MAX);
 }
 
-/* Who waits for the store has no deadline. */
+/* Who waits for the store is not idle. */
 static void
 test_no_idle_in_commit(void **state)
 {
 	uint64_t number;
 	role_conn conn = come_to_data(&number);
 
+	assert_true(RECEIVE_STORE_MS > conf->idle_timeout_ms);
 	say(conn, "x\r\n.\r\n", "");
-	assert_int_equal(f.wake_ms, UINT64_MAX);
-	fake_timer(&f, 100000000);
+	assert_int_equal(f.wake_ms, f.now_ms + RECEIVE_STORE_MS);
+	fake_timer(&f, f.now_ms + RECEIVE_STORE_MS - 1);
 	assert_true(fake_is_open(&f, conn));
 	assert_int_equal(answer(number, 250, "2.0.0", "Ok"), 0);
 	say(conn, "", "250 2.0.0 Ok\r\n");
-	assert_int_equal(f.wake_ms, 100000000 + conf->idle_timeout_ms);
+	assert_int_equal(f.wake_ms, f.now_ms + conf->idle_timeout_ms);
 }
 
 /* A client that does not read is not served on. */
@@ -118,7 +119,7 @@ test_trigger(void **state)
 		"started\r\n",
 		"result=active"},
 	    {MESSAGE_TRIGGER_EMPTY, 0,
-		"251 2.0.0 OK, no messages waiting for node ship.test\r\n",
+		"250 2.0.0 OK, queuing for node ship.test started\r\n",
 		"result=empty"},
 	    {MESSAGE_TRIGGER_BUSY, 0,
 		"458 4.3.2 Unable to queue messages for node ship.test\r\n",
@@ -252,6 +253,27 @@ test_shutdown(void **state)
 	assert_true(f.is_stopped);
 }
 
+/* A message in the middle of its content is taken to its end. */
+static void
+test_shutdown_in_content(void **state)
+{
+	uint64_t number;
+	role_conn conn = come_to_data(&number);
+
+	say(conn, "x\r\n", "");
+	role_receive_ops.shutdown(role, f.now_ms);
+	say(conn, "y\r\n.\r\nNOOP\r\n", "");
+	expect_frame(MESSAGE_INTAKE_CONTENT);
+	expect_frame(MESSAGE_INTAKE_COMMIT);
+	assert_false(f.is_stopped);
+	assert_int_equal(answer(number, 250, "2.0.0", "Ok"), 0);
+	say(conn, "",
+	    "250 2.0.0 Ok\r\n421 4.3.2 holder.test Shutting down\r\n");
+	assert_false(fake_is_open(&f, conn));
+	assert_true(f.is_stopped);
+	expect_no_frame();
+}
+
 static void
 test_shutdown_late(void **state)
 {
@@ -281,6 +303,7 @@ main(void)
 	    TEST(test_trigger_sites),
 	    TEST(test_trigger_lost),
 	    TEST(test_shutdown),
+	    TEST(test_shutdown_in_content),
 	    TEST(test_shutdown_late),
 	};
 

@@ -457,18 +457,63 @@ static void
 test_hops_cuts(void **state)
 {
 	struct str text = STR("Received: a\r\n\tReceived: b\r\nRECEIVED:\r\n"
-			      "Received : c\r\nX: y\r\n\r\nReceived: d\r\n");
+			      "Received : c\r\nPrecedence: bulk\r\n\r\n"
+			      "Received: d\r\n");
 
 	for (size_t i = 0; i <= text.size; i++)
 		for (size_t j = i; j <= text.size; j++) {
-			struct receive_hops h = {.count = 0};
+			struct receive_header h = {.hop_count = 0};
 
-			receive_hops_feed(&h, str_head(text, i));
-			receive_hops_feed(
+			receive_header_feed(&h, str_head(text, i));
+			receive_header_feed(
 			    &h, str_head(str_skip(text, i), j - i));
-			receive_hops_feed(&h, str_skip(text, j));
-			assert_int_equal(h.count, 2);
+			receive_header_feed(&h, str_skip(text, j));
+			assert_int_equal(h.hop_count, 2);
+			assert_int_equal(h.priority, -4);
 		}
+}
+
+/* What Precedence says, and what only looks like it. */
+static void
+test_precedence(void **state)
+{
+	static const struct {
+		const char *header;
+		int priority;
+	} cases[] = {
+	    {"Precedence: list\r\n\r\n", -2},
+	    {"PRECEDENCE:\tBulk (so it is)\r\n\r\n", -4},
+	    {"precedence:junk\r\n\r\n", -6},
+	    {"Precedence: first-class\r\n\r\n", 0},
+	    {"Precedence: listing\r\n\r\n", 0},
+	    {"Precedence:\r\n bulk\r\n\r\n", 0},
+	    {"Precedence: bulk\r\nPrecedence: junk\r\n\r\n", -4},
+	    {"X-Precedence: bulk\r\n\r\n", 0},
+	    {"Precedence : bulk\r\n\r\n", 0},
+	    {"Subject: x\r\n\r\nPrecedence: bulk\r\n", 0},
+	    {"Precedence:                               bulk\r\n\r\n", 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct receive_header h = {.hop_count = 0};
+		struct message m;
+		uint64_t number;
+		role_conn conn = come_to_data(&number);
+
+		receive_header_feed(&h, str_from(cases[i].header));
+		assert_int_equal(h.priority, cases[i].priority);
+		/* The queue role is told. */
+		fake_input(&f, conn, str_from(cases[i].header));
+		fake_input(&f, conn, STR(".\r\n"));
+		while (fake_take_frame(&f, QUEUE, &m))
+			if (m.type == MESSAGE_INTAKE_COMMIT)
+				break;
+		assert_int_equal(m.type, MESSAGE_INTAKE_COMMIT);
+		assert_int_equal(m.u.intake_commit.priority, cases[i].priority);
+		fake_close(&f, conn, 0);
+		while (fake_take_frame(&f, QUEUE, &m))
+			continue;
+	}
 }
 
 /* Frames that are none, from a peer that is none, for nobody. */
@@ -533,6 +578,7 @@ main(void)
 	    TEST(test_abort),
 	    TEST(test_hops),
 	    TEST(test_hops_cuts),
+	    TEST(test_precedence),
 	    TEST(test_frames),
 	    TEST(test_bytes),
 	};

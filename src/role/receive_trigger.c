@@ -2,7 +2,8 @@
  * ETRN and QSND: who asks is looked up, then each grant is asked of the queue,
  * one after the other; the counts are added up.  A trigger that is not
  * answered in RECEIVE_TRIGGER_MS is answered as busy, since clients were seen
- * that give up after 10 s; the queue carries it out all the same.
+ * that give up after 10 s; the queue carries it out all the same.  So is one
+ * too many of a network or for a site in a minute, before anything is done.
  */
 #include "role/receive.h"
 #include "base/check.h"
@@ -89,14 +90,51 @@ receive_trigger_finish(
 	return reply;
 }
 
+/* One too many; a flood of them is one line of the log a minute. */
+static struct smtp_reply
+receive_trigger_limit(struct receive_session *s, struct receive_rate *rate,
+    const struct smtp_ask *ask, struct str site)
+{
+	struct trigger_grants none = {.count = 0};
+
+	if (!rate->is_logged)
+		log_event(LOG_NOTE, "trigger-limited", "",
+		    "site=%.*s kind=%.*s peer=%s name=%.*s", STR_ARG(site),
+		    STR_ARG(ask->verb), s->peer, STR_ARG(ask->argument));
+	rate->is_logged = true;
+	return trigger_answer(TRIGGER_BUSY, 0, &none, ask->argument);
+}
+
+/* The first of the sites granted that was asked for too often, or NULL. */
+static const struct conf_site *
+receive_trigger_excess(struct receive *r, const struct trigger_grants *grants)
+{
+	for (size_t i = 0; i < grants->count; i++) {
+		const struct conf_site *site = grants->list[i].site;
+
+		if (!receive_rate_take(
+			&r->sites[site - r->conf->sites].triggers, r->now_ms,
+			r->triggers_max))
+			return site;
+	}
+	return NULL;
+}
+
 bool
 receive_trigger_ask(struct receive *r, struct receive_session *s,
     const struct smtp_ask *ask, struct smtp_reply *reply_out)
 {
-	struct receive_trigger *t = mem_new(1, sizeof(*t));
+	struct receive_rate *rate = &s->network->triggers;
+	const struct conf_site *excess;
+	struct receive_trigger *t;
 	enum trigger_verdict verdict;
 
 	CHECK(s->trigger == NULL);
+	if (!receive_rate_take(rate, r->now_ms, r->triggers_max)) {
+		*reply_out = receive_trigger_limit(s, rate, ask, STR("-"));
+		return true;
+	}
+	t = mem_new(1, sizeof(*t));
 	s->trigger = t;
 	t->kind = str_equal(ask->verb, STR("QSND")) ? CONF_TRIGGER_QSND
 	                                            : CONF_TRIGGER_ETRN;
@@ -108,6 +146,13 @@ receive_trigger_ask(struct receive *r, struct receive_session *s,
 		    verdict == TRIGGER_SYNTAX ? "syntax" : "refused");
 		receive_trigger_free(r, s);
 		*reply_out = trigger_answer_refusal(verdict, ask->argument);
+		return true;
+	}
+	excess = receive_trigger_excess(r, &t->grants);
+	if (excess != NULL) {
+		rate = &r->sites[excess - r->conf->sites].triggers;
+		*reply_out = receive_trigger_limit(s, rate, ask, excess->name);
+		receive_trigger_free(r, s);
 		return true;
 	}
 	if (receive_trigger_send(r, s) < 0) {

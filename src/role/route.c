@@ -56,6 +56,8 @@ route_of_site(const struct conf_site *site, struct route *route)
 	int error = route_set(route->name, ROUTE_SITE, site->name);
 
 	route->is_held = site->is_held;
+	route->expire_ms = site->expire_ms;
+	route->notice_ms = site->delay_notice_ms;
 	if (error == 0)
 		error = route_set_how(&site->route, route);
 	/* A site's own exchangers are those of its first domain. */
@@ -68,6 +70,15 @@ route_of_site(const struct conf_site *site, struct route *route)
 	return error;
 }
 
+static struct route
+route_empty(const struct conf *conf)
+{
+	return (struct route){
+	    .expire_ms = conf->expire_ms,
+	    .notice_ms = conf->delay_notice_ms,
+	};
+}
+
 int
 route_of_address(const struct conf *conf, struct str address,
     struct route *route_out, char domain[MAIL_DOMAIN_MAX + 1])
@@ -78,7 +89,7 @@ route_of_address(const struct conf *conf, struct str address,
 	struct str key;
 	int error;
 
-	*route_out = (struct route){0};
+	*route_out = route_empty(conf);
 	error = mail_address_parse(address, &parsed);
 	if (error < 0 || parsed.domain.size == 0)
 		return -EINVAL;
@@ -142,7 +153,7 @@ route_of_destination(
 {
 	const struct conf_site *site;
 
-	*route_out = (struct route){0};
+	*route_out = route_empty(conf);
 	if (route_set(route_out->name, "", name) < 0)
 		return -ENOENT;
 	if (str_starts(name, STR(ROUTE_MX)))
@@ -154,6 +165,23 @@ route_of_destination(
 		return route_of_maildir(conf, name, route_out);
 	site = conf_site_named(conf, str_skip(name, sizeof(ROUTE_SITE) - 1));
 	return site != NULL ? route_of_site(site, route_out) : -ENOENT;
+}
+
+const struct conf_site *
+route_site(const struct conf *conf, struct str name)
+{
+	if (!str_starts(name, STR(ROUTE_SITE)))
+		return NULL;
+	return conf_site_named(conf, str_skip(name, sizeof(ROUTE_SITE) - 1));
+}
+
+void
+route_site_name(
+    const struct conf_site *site, char name[STORE_DESTINATION_MAX + 1])
+{
+	int error = route_set(name, ROUTE_SITE, site->name);
+
+	CHECK(error == 0);
 }
 
 struct sched_target

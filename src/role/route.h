@@ -26,7 +26,9 @@ struct route {
 	enum conf_route_kind kind;
 	char next[STORE_DESTINATION_MAX + 1]; /* SMTP: host; MX: domain */
 	uint16_t port;
-	uint32_t job; /* MAILDIR */
+	uint32_t job;       /* MAILDIR */
+	uint64_t expire_ms; /* after arrival */
+	uint64_t notice_ms; /* delay notice, after arrival; 0 = none */
 };
 
 /* The route of ADDRESS ("local@domain") and the key of its domain: 0, or
@@ -36,9 +38,14 @@ int route_of_address(const struct conf *conf, struct str address,
     __attribute__((warn_unused_result));
 
 /* The route of a destination by its name: 0, or -ENOENT if the configuration
-   does not know it any more. */
+   does not know it any more; its times are those of any other then. */
 int route_of_destination(const struct conf *conf, struct str name,
     struct route *route_out) __attribute__((warn_unused_result));
+
+/* The site that a destination is, or NULL; and its destination's name. */
+const struct conf_site *route_site(const struct conf *conf, struct str name);
+void route_site_name(
+    const struct conf_site *site, char name[STORE_DESTINATION_MAX + 1]);
 
 /* What the scheduler calls it. */
 struct sched_target route_target(const struct route *route);

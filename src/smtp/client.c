@@ -119,6 +119,29 @@ smtp_client_fail(struct smtp_client *c, enum smtp_verdict verdict,
 	c->deadline_ms = UINT64_MAX;
 }
 
+/* A host may end a connection on which it has done its work: before it has
+   answered the next MAIL it is not in trouble, and that message is untried.
+   Many hosts take only so many messages on one connection. */
+static bool
+client_is_between(const struct smtp_client *c)
+{
+	if (c->state == CLIENT_ENVELOPE)
+		return c->has_done_job && smtp_job_is_fresh(c);
+	return c->state == CLIENT_REPORT ||
+	       (c->state == CLIENT_IDLE && c->has_done_job);
+}
+
+/* The host has ended the connection. */
+static void
+client_left(struct smtp_client *c, const struct client_said *said)
+{
+	bool is_between = client_is_between(c);
+	bool is_failed = !is_between && c->state != CLIENT_QUIT;
+
+	smtp_client_fail(
+	    c, is_between ? SMTP_UNTRIED : SMTP_TEMPORARY, said, is_failed);
+}
+
 /* Fails for a reason that no reply gave. */
 static void
 client_fail_text(struct smtp_client *c, const char *status, bool is_failed,
@@ -251,7 +274,8 @@ client_take(struct smtp_client *c)
 		if (code >= 300 && code < 400) {
 			smtp_client_fail_protocol(c, "3xx to a command");
 		} else if (c->state == CLIENT_GREETING && is_good) {
-			c->state = CLIENT_EHLO;
+			c->state =
+			    c->options.is_helo ? CLIENT_HELO : CLIENT_EHLO;
 		} else if (c->state == CLIENT_EHLO && code >= 500) {
 			c->state = CLIENT_HELO; /* RFC 5321 3.2 */
 		} else if (is_good) {
@@ -289,7 +313,7 @@ client_take_reply(struct smtp_client *c)
 	} else if (c->answer.code == 421) {
 		/* RFC 5321 3.8, 4.2.2: at any time, also unasked. */
 		smtp_client_quote(c, '4', &said);
-		smtp_client_fail(c, SMTP_TEMPORARY, &said, true);
+		client_left(c, &said);
 	} else if (c->awaited_count > 0) {
 		c->awaited_count--;
 		client_take(c);
@@ -377,6 +401,13 @@ smtp_client_next(const struct smtp_client *c)
 	return SMTP_WANT_NOTHING;
 }
 
+bool
+smtp_client_has_dsn(const struct smtp_client *c)
+{
+	CHECK(c->magic == CLIENT_MAGIC);
+	return c->has_dsn;
+}
+
 void
 smtp_client_quit(struct smtp_client *c, uint64_t now_ms)
 {
@@ -388,14 +419,15 @@ smtp_client_quit(struct smtp_client *c, uint64_t now_ms)
 void
 smtp_client_lost(struct smtp_client *c, const char *reason)
 {
-	/* A host may close a connection on which it has done its work. */
-	bool is_failed = c->state != CLIENT_QUIT && c->state != CLIENT_REPORT &&
-	                 !(c->state == CLIENT_IDLE && c->has_done_job);
+	struct client_said said = {.status = "4.4.2"};
 
 	CHECK(c->magic == CLIENT_MAGIC);
-	if (c->state != CLIENT_OVER)
-		client_fail_text(
-		    c, "4.4.2", is_failed, "connection lost: ", reason);
+	if (c->state == CLIENT_OVER)
+		return;
+	c->end.is_ehlo_lost = c->state == CLIENT_EHLO;
+	snprintf(
+	    said.answer, sizeof(said.answer), "connection lost: %s", reason);
+	client_left(c, &said);
 }
 
 uint64_t

@@ -24,6 +24,7 @@
 
 struct smtp_client_options {
 	struct str hostname; /* for EHLO */
+	bool is_helo;        /* says HELO and never EHLO */
 	/* RFC 5321 4.5.3.2, in milliseconds. */
 	uint64_t greeting_timeout_ms; /* also EHLO, MAIL, RCPT */
 	uint64_t data_timeout_ms;     /* 354 */
@@ -61,7 +62,9 @@ struct smtp_client_result {
 /* How the connection ended. */
 struct smtp_client_end {
 	bool is_failed; /* the host is in trouble: back off */
-	int code;       /* of the reply that ended it, 0 = none */
+	/* The connection was lost over EHLO: HELO may do (RFC 5321 3.2). */
+	bool is_ehlo_lost;
+	int code; /* of the reply that ended it, 0 = none */
 	char answer[SMTP_ANSWER_MAX + 1];
 	const char *awaited; /* "greeting", "EHLO", "MAIL", ... */
 };
@@ -97,6 +100,9 @@ void smtp_client_abandon(struct smtp_client *c, const char *reason);
 void smtp_client_result(const struct smtp_client *c, size_t index,
     struct smtp_client_result *result_out);
 void smtp_client_reported(struct smtp_client *c);
+/* True if the far end offers DSN (RFC 3461): it tells what becomes of what it
+   took. */
+bool smtp_client_has_dsn(const struct smtp_client *c);
 /* Sends QUIT; allowed when it wants a job. */
 void smtp_client_quit(struct smtp_client *c, uint64_t now_ms);
 

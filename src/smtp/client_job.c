@@ -30,6 +30,12 @@ job_command(const struct client_job *j, size_t number)
 	return number - JOB_FIRST_RCPT < j->count ? COMMAND_RCPT : COMMAND_DATA;
 }
 
+bool
+smtp_job_is_fresh(const struct smtp_client *c)
+{
+	return c->job.answered < JOB_FIRST_RCPT;
+}
+
 const char *
 smtp_job_awaited(const struct smtp_client *c)
 {

@@ -114,6 +114,8 @@ void smtp_job_take(struct smtp_client *c);
 void smtp_job_settle(struct smtp_client *c, enum smtp_verdict verdict,
     const struct client_said *said);
 void smtp_job_clear(struct smtp_client *c);
+/* True if, in ENVELOPE, not even MAIL was answered. */
+bool smtp_job_is_fresh(const struct smtp_client *c);
 /* What is awaited in ENVELOPE. */
 const char *smtp_job_awaited(const struct smtp_client *c);
 void smtp_job_check(const struct smtp_client *c);

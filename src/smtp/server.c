@@ -111,7 +111,7 @@ smtp_server_settle(struct smtp_server *s)
 	/* RFC 5321 3.8: never within content. */
 	if (s->shutdown[0] != '\0' && !s->is_due &&
 	    s->state != SMTP_STATE_CONTENT)
-		smtp_server_give_up(s, "4.3.2", s->shutdown);
+		smtp_server_give_up(s, s->shutdown_status, s->shutdown);
 	if (!s->is_due)
 		return;
 	smtp_server_abort(s);
@@ -346,12 +346,14 @@ smtp_server_end(struct smtp_server *s)
 }
 
 void
-smtp_server_shutdown(struct smtp_server *s, const char *text)
+smtp_server_shutdown(
+    struct smtp_server *s, const char *enhanced, const char *text)
 {
-	size_t size = strlen(text);
+	size_t size = strlen(text), status_size = strlen(enhanced);
 
 	CHECK(s->magic == SMTP_SERVER_MAGIC);
-	CHECK(size > 0);
+	CHECK(size > 0 && status_size < sizeof(s->shutdown_status));
+	memcpy(s->shutdown_status, enhanced, status_size + 1);
 	if (size > sizeof(s->shutdown) - 1)
 		size = sizeof(s->shutdown) - 1;
 	memcpy(s->shutdown, text, size);

@@ -82,8 +82,10 @@ enum smtp_ask_kind smtp_server_next(
 void smtp_server_done(struct smtp_server *s, const struct smtp_reply *reply);
 /* The peer closed, and all it sent was fed: ABORT of what is open, CLOSE. */
 void smtp_server_end(struct smtp_server *s);
-/* "421 4.3.2 hostname TEXT" once the reply in hand is given, then CLOSE. */
-void smtp_server_shutdown(struct smtp_server *s, const char *text);
+/* "421 ENHANCED hostname TEXT" once the reply in hand is given, and never
+   within content; then CLOSE. */
+void smtp_server_shutdown(
+    struct smtp_server *s, const char *enhanced, const char *text);
 
 /* Replies not yet taken; the caller consumes what it has written. */
 struct buf *smtp_server_output(struct smtp_server *s);

@@ -169,7 +169,7 @@ test_shutdown(void **state)
 		session_feed(&t, str_from(c->before));
 		session_answer_all(&t);
 		buf_clear(&t.output);
-		smtp_server_shutdown(t.server, "down");
+		smtp_server_shutdown(t.server, "4.3.2", "down");
 		smtp_server_check(t.server);
 		session_answer_all(&t);
 		session_feed(&t, str_from(c->after));
@@ -215,7 +215,7 @@ test_end_while_a_question_stands(void **state)
 			session_take_output(&t);
 			buf_clear(&t.output);
 			if (is_shutdown)
-				smtp_server_shutdown(t.server, "down");
+				smtp_server_shutdown(t.server, "4.3.2", "down");
 			smtp_server_check(t.server);
 			assert_int_equal(
 			    smtp_server_feed(t.server, STR("NOOP\r\n")), 0);
@@ -344,7 +344,7 @@ test_longest_replies_fit(void **state)
 				smtp_server_done(s, &reply);
 			smtp_server_check(s);
 		}
-		smtp_server_shutdown(s, text);
+		smtp_server_shutdown(s, "4.4.2", text);
 		while (smtp_server_next(s, &ask) != SMTP_ASK_CLOSE)
 			smtp_server_done(s, &reply);
 		smtp_server_check(s);
@@ -413,7 +413,7 @@ run_random(unsigned seed)
 
 		session_feed(&t, str_of(piece, size));
 		if (rand_r(&seed) % 400 == 0)
-			smtp_server_shutdown(t.server, "down");
+			smtp_server_shutdown(t.server, "4.3.2", "down");
 		smtp_server_check(t.server);
 	}
 	session_end(&t);

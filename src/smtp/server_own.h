@@ -45,6 +45,7 @@ struct smtp_server {
 	uint32_t transactions;
 	uint32_t errors; /* commands refused since a message was taken */
 	char shutdown[SMTP_SHUTDOWN_MAX]; /* text of 421, or empty */
+	char shutdown_status[sizeof(((struct smtp_reply *)0)->enhanced)];
 };
 
 /* Acts on one command line: a reply, or a question. */

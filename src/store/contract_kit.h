@@ -301,8 +301,8 @@ kit_settle(struct store *store, const char *id, const char *destination,
 }
 
 static int
-kit_change(struct store *store, enum store_change change, const char *id,
-    const char *destination, size_t *changed_out, size_t *leased_out)
+kit_change_filter(struct store *store, enum store_change change, bool is_dry,
+    const struct store_filter *filter, size_t *changed_out, size_t *leased_out)
 {
 	uint64_t key = 0;
 	int error;
@@ -312,17 +312,29 @@ kit_change(struct store *store, enum store_change change, const char *id,
 		struct store_request *request = store_request_new(STORE_CHANGE);
 
 		request->u.change.change = change;
-		request->u.change.filter.id = str_from(id);
-		request->u.change.filter.destination = str_from(destination);
+		request->u.change.filter = *filter;
+		request->u.change.is_dry = is_dry;
 		request->u.change.after_key = key;
 		error = kit_run(store, request)->error;
-		assert_true(request->u.change.changed_count <= STORE_SLICE_MAX);
+		assert_true(is_dry ||
+			    request->u.change.changed_count <= STORE_SLICE_MAX);
 		*changed_out += request->u.change.changed_count;
 		*leased_out += request->u.change.leased_count;
 		key = request->u.change.next_key;
 		store_request_free(request);
 	} while (error == 0 && key != 0);
 	return error;
+}
+
+static int
+kit_change(struct store *store, enum store_change change, const char *id,
+    const char *destination, size_t *changed_out, size_t *leased_out)
+{
+	struct store_filter filter = {
+	    .id = str_from(id), .destination = str_from(destination)};
+
+	return kit_change_filter(
+	    store, change, false, &filter, changed_out, leased_out);
 }
 
 static int
@@ -426,23 +438,25 @@ kit_put_found(struct buf *out, const struct store_found *found)
 		    KIT_U(row->due_ms), STR_ARG(row->recipient.address),
 		    STR_ARG(row->recipient.orcpt), row->recipient.notify,
 		    STR_ARG(row->destination), STR_ARG(row->status));
+		if (row->alarm_ms > 0)
+			kit_put(out, " alarm=%llu told=%d",
+			    KIT_U(row->alarm_ms), row->is_told);
 	}
 	kit_put(out, "\n");
 }
 
 /* The messages of a filter, page by page, as text; the number of them. */
 static size_t
-kit_put_find(struct store *store, struct buf *out, const char *id,
-    const char *destination, size_t page)
+kit_put_filter(struct store *store, struct buf *out,
+    const struct store_filter *filter, size_t page)
 {
+	uint64_t key = 0, next_key;
 	size_t total = 0, count;
-	uint64_t key = 0;
 
 	do {
 		struct store_request *request = store_request_new(STORE_FIND);
 
-		request->u.find.filter.id = str_from(id);
-		request->u.find.filter.destination = str_from(destination);
+		request->u.find.filter = *filter;
 		request->u.find.after_key = key;
 		request->u.find.count = page;
 		assert_int_equal(kit_run(store, request)->error, 0);
@@ -455,9 +469,24 @@ kit_put_find(struct store *store, struct buf *out, const char *id,
 			kit_put_found(out, &request->u.find.found[i]);
 		}
 		total += count;
+		next_key = request->u.find.next_key;
+		assert_true(next_key == 0 || next_key >= key);
+		assert_true(
+		    next_key == 0 || next_key > request->u.find.after_key);
+		key = next_key;
 		store_request_free(request);
-	} while (count > 0);
+	} while (key > 0);
 	return total;
+}
+
+static size_t
+kit_put_find(struct store *store, struct buf *out, const char *id,
+    const char *destination, size_t page)
+{
+	struct store_filter filter = {
+	    .id = str_from(id), .destination = str_from(destination)};
+
+	return kit_put_filter(store, out, &filter, page);
 }
 
 static void

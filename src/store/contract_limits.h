@@ -266,6 +266,89 @@ contract_take_more_than_fits(void **state)
 	assert_int_equal(total, COUNT);
 }
 
+/* The whole store, or all of DESTINATION, and what every answer says of it. */
+static void
+contract_expect_all(struct store *store, const char *destination,
+    uint64_t messages, uint64_t bytes)
+{
+	struct store_request *request = store_request_new(STORE_COUNT);
+
+	request->u.count.destination = str_from(destination);
+	request->u.count.is_all = true;
+	assert_int_equal(kit_run(store, request)->error, 0);
+	assert_int_equal(request->u.count.messages, messages);
+	assert_int_equal(request->u.count.bytes, bytes);
+	if (destination[0] == '\0') {
+		assert_int_equal(request->totals.messages, messages);
+		assert_int_equal(request->totals.bytes, bytes);
+	}
+	assert_true(request->totals.room_bytes > 0);
+	store_request_free(request);
+}
+
+static void
+contract_expect_left(struct store *store, const char *id,
+    const char *destination, struct store_message *dsn, uint64_t messages,
+    uint64_t bytes)
+{
+	struct store_result done = {0, STORE_FAILED, 0, STR("")};
+	struct store_request *request =
+	    kit_settle_new(id, destination, &done, 1);
+
+	request->u.settle.dsn = dsn;
+	kit_expect_take(store, destination, true, 1, id);
+	assert_int_equal(kit_run(store, request)->error, 0);
+	assert_int_equal(request->u.settle.left_messages, messages);
+	assert_int_equal(request->u.settle.left_bytes, bytes);
+	store_request_free(request);
+}
+
+/* Messages and bytes in all: each message once, in any lane, staged or not. */
+static void
+contract_totals(void **state)
+{
+	static const struct kit_row both[] = {
+	    {"a@x.org", "site", true}, {"b@y.org", "else", false}, {NULL}};
+	struct kit *kit = *state;
+	struct store_request *request = store_request_new(STORE_COUNT);
+	struct str domain = STR("x.org");
+	size_t changed, leased;
+
+	contract_expect_all(kit->store, "", 0, 0);
+	assert_int_equal(
+	    kit_append(kit->store, kit_message("A", 1, 100, both)), 0);
+	assert_int_equal(
+	    kit_append(kit->store, kit_message("B", 2, 30, both)), 0);
+	assert_int_equal(kit_stage(kit->store, "C", 0, 70000), 0);
+	contract_expect_all(kit->store, "", 2, 130);
+	assert_int_equal(contract_append_staged(kit->store, "C", 70000), 0);
+	contract_expect_all(kit->store, "", 3, 70130);
+	assert_int_equal(kit_change(kit->store, STORE_CHANGE_HOLD, "B", "site",
+			     &changed, &leased),
+	    0);
+	for (int round = 0; round < 2; round++) {
+		contract_expect_all(kit->store, "", 3, 70130);
+		contract_expect_all(kit->store, "site", 2, 130);
+		contract_expect_all(kit->store, "none", 0, 0);
+		contract_expect_durable(kit);
+	}
+	/* The notification is there in the same step. */
+	contract_expect_left(kit->store, "A", "site",
+	    kit_message("D", 4, 7, contract_row), 1, 30);
+	contract_expect_all(kit->store, "", 4, 70137);
+	contract_expect_left(kit->store, "C", "x.org",
+	    kit_message("E", 5, 8, contract_row), 2, 15);
+	contract_expect_all(kit->store, "", 4, 145);
+	assert_int_equal(kit_change(kit->store, STORE_CHANGE_DELETE, "", "",
+			     &changed, &leased),
+	    0);
+	contract_expect_all(kit->store, "", 0, 0);
+	request->u.count.is_all = true;
+	request->u.count.domains = &domain;
+	request->u.count.domain_count = 1;
+	assert_int_equal(kit_finish(kit->store, request), -EINVAL);
+}
+
 static void
 contract_take_refuses(void **state)
 {

@@ -1,9 +1,9 @@
-/* Contract cases: due, rehold, count, destinations, park, find, change and
-   clock; and the entry point that runs all cases. */
+/* Contract cases besides alarms: due, rehold, count, destinations, park, find,
+   change and clock. */
 #ifndef STORE_CONTRACT_LISTS_H
 #define STORE_CONTRACT_LISTS_H
 
-#include "store/contract_limits.h"
+#include "store/contract_alarm.h"
 
 /* The lanes of a destination as "ready/waiting/held/stopped". */
 static void
@@ -616,59 +616,6 @@ contract_clock(void **state)
 	kit->store->ops->info(kit->store, &info);
 	assert_int_equal(info.queue_ms, 9000);
 	assert_int_equal(info.wall_ms, 1700000000000);
-}
-
-#define CONTRACT_TEST(f)                                                       \
-	cmocka_unit_test_setup_teardown(f, contract_setup, contract_teardown)
-
-__attribute__((unused)) static int
-store_contract_run(
-    const char *name, const struct store_contract_factory *factory)
-{
-	struct store_contract_factory copy = *factory;
-	struct CMUnitTest tests[] = {
-	    CONTRACT_TEST(contract_empty),
-	    CONTRACT_TEST(contract_append_shows_all),
-	    CONTRACT_TEST(contract_append_keeps_envelope),
-	    CONTRACT_TEST(contract_append_refuses_used_id),
-	    CONTRACT_TEST(contract_batch_in_order),
-	    CONTRACT_TEST(contract_take_by_rank),
-	    CONTRACT_TEST(contract_take_domains),
-	    CONTRACT_TEST(contract_take_one_lane),
-	    CONTRACT_TEST(contract_take_inline),
-	    CONTRACT_TEST(contract_settle_outcomes),
-	    CONTRACT_TEST(contract_settle_last_row),
-	    CONTRACT_TEST(contract_settle_refuses),
-	    CONTRACT_TEST(contract_settle_nothing),
-	    CONTRACT_TEST(contract_settle_with_dsn),
-	    CONTRACT_TEST(contract_read_sizes),
-	    CONTRACT_TEST(contract_read_out_of_range),
-	    CONTRACT_TEST(contract_stage_pieces),
-	    CONTRACT_TEST(contract_unstage),
-	    CONTRACT_TEST(contract_append_limits),
-	    CONTRACT_TEST(contract_append_wrong_size),
-	    CONTRACT_TEST(contract_take_lease_rows_max),
-	    CONTRACT_TEST(contract_take_more_than_fits),
-	    CONTRACT_TEST(contract_take_refuses),
-	    CONTRACT_TEST(contract_due_to_home),
-	    CONTRACT_TEST(contract_due_in_slices),
-	    CONTRACT_TEST(contract_rehold),
-	    CONTRACT_TEST(contract_count),
-	    CONTRACT_TEST(contract_destinations_pages),
-	    CONTRACT_TEST(contract_destinations_oldest),
-	    CONTRACT_TEST(contract_park),
-	    CONTRACT_TEST(contract_find_pages),
-	    CONTRACT_TEST(contract_find_rows),
-	    CONTRACT_TEST(contract_find_more_than_fits),
-	    CONTRACT_TEST(contract_change_lanes),
-	    CONTRACT_TEST(contract_change_leaves_leased),
-	    CONTRACT_TEST(contract_change_in_slices),
-	    CONTRACT_TEST(contract_clock),
-	};
-
-	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
-		tests[i].initial_state = &copy;
-	return cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }
 
 #endif

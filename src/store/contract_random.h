@@ -7,7 +7,7 @@
 #ifndef STORE_CONTRACT_RANDOM_H
 #define STORE_CONTRACT_RANDOM_H
 
-#include "store/contract_lists.h"
+#include "store/contract_steer.h"
 
 #define CONTRACT_LEASES_MAX 64
 #define CONTRACT_STAGES_MAX 4
@@ -90,6 +90,9 @@ contract_random_message(struct contract_side *side, const char *id)
 		    contract_domain(side));
 		kit_set_row(message, i, address, destination,
 		    contract_below(side, 8) == 0 || destination[1] == '1');
+		if (contract_below(side, 4) > 0)
+			message->rows[i].alarm_ms =
+			    side->now_ms + contract_below(side, 20) * 1000;
 	}
 	return message;
 }
@@ -207,19 +210,42 @@ contract_do_stage_end(struct contract_side *side)
 static void
 contract_put_lease(struct contract_side *side, const struct store_lease *lease)
 {
-	kit_put(&side->out, "lease %s %llu/%llu/%llu size=%llu inline=%zu/%u",
-	    lease->id, KIT_U(lease->arrival_ms), KIT_U(lease->arrival_wall_ms),
-	    KIT_U(lease->expire_ms), KIT_U(lease->content_size),
-	    lease->content.size, crc32c(0, lease->content));
+	kit_put(&side->out,
+	    "lease %s at %.*s %llu/%llu/%llu size=%llu inline=%zu/%u",
+	    lease->id, STR_ARG(lease->destination), KIT_U(lease->arrival_ms),
+	    KIT_U(lease->arrival_wall_ms), KIT_U(lease->expire_ms),
+	    KIT_U(lease->content_size), lease->content.size,
+	    crc32c(0, lease->content));
 	kit_put_envelope(&side->out, &lease->envelope);
 	for (size_t i = 0; i < lease->row_count; i++)
-		kit_put(&side->out, "\n  %u %u %.*s %.*s %d %.*s",
+		kit_put(&side->out, "\n  %u %u %llu %d %.*s %.*s %.*s %d %.*s",
 		    lease->rows[i].index, lease->rows[i].attempts,
+		    KIT_U(lease->rows[i].alarm_ms), lease->rows[i].is_told,
+		    STR_ARG(lease->rows[i].status),
 		    STR_ARG(lease->rows[i].recipient.address),
 		    STR_ARG(lease->rows[i].recipient.orcpt),
 		    lease->rows[i].recipient.notify,
 		    STR_ARG(lease->rows[i].domain));
 	kit_put(&side->out, "\n");
+}
+
+/* Writes the leases down and remembers them. */
+static void
+contract_keep_leases(
+    struct contract_side *side, const struct store_lease *leases, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct store_lease *from = &leases[i];
+		struct contract_lease *to = &side->leases[side->lease_count++];
+
+		contract_put_lease(side, from);
+		memcpy(to->id, from->id, sizeof(to->id));
+		snprintf(to->destination, sizeof(to->destination), "%.*s",
+		    STR_ARG(from->destination));
+		to->row_count = from->row_count;
+		for (size_t j = 0; j < from->row_count; j++)
+			to->rows[j] = from->rows[j].index;
+	}
 }
 
 static void
@@ -243,18 +269,25 @@ contract_do_take(struct contract_side *side)
 		request->u.take.count = 0;
 	kit_run(side->store, request);
 	kit_put(&side->out, "take %s %d\n", destination, request->error);
-	for (size_t i = 0; i < request->u.take.lease_count; i++) {
-		const struct store_lease *from = &request->u.take.leases[i];
-		struct contract_lease *to = &side->leases[side->lease_count++];
+	contract_keep_leases(
+	    side, request->u.take.leases, request->u.take.lease_count);
+	store_request_free(request);
+}
 
-		contract_put_lease(side, from);
-		memcpy(to->id, from->id, sizeof(to->id));
-		snprintf(to->destination, sizeof(to->destination), "%s",
-		    destination);
-		to->row_count = from->row_count;
-		for (size_t j = 0; j < from->row_count; j++)
-			to->rows[j] = from->rows[j].index;
-	}
+static void
+contract_do_alarm(struct contract_side *side)
+{
+	struct store_request *request = store_request_new(STORE_ALARM);
+
+	request->u.alarm.now_ms = side->now_ms;
+	request->u.alarm.count = contract_below(side, 5);
+	if (side->lease_count + 4 > CONTRACT_LEASES_MAX)
+		request->u.alarm.count = 0;
+	kit_run(side->store, request);
+	kit_put(&side->out, "alarm %d %d %llu\n", request->error,
+	    request->u.alarm.is_passed, KIT_U(request->u.alarm.next_alarm_ms));
+	contract_keep_leases(
+	    side, request->u.alarm.leases, request->u.alarm.lease_count);
 	store_request_free(request);
 }
 
@@ -279,6 +312,11 @@ contract_random_results(struct contract_side *side,
 		    .due_ms = side->now_ms + contract_below(side, 20000),
 		    .status = str_from(status[contract_below(side, 3)]),
 		};
+		if (contract_below(side, 3) == 0) {
+			results[count - 1].alarm_ms =
+			    side->now_ms + contract_below(side, 9000);
+			results[count - 1].is_told = contract_below(side, 2);
+		}
 	}
 	return count;
 }
@@ -304,9 +342,11 @@ contract_do_settle(struct contract_side *side)
 		    request->u.settle.dsn, contract_random_size(side));
 	}
 	kit_run(side->store, request);
-	kit_put(&side->out, "settle %s at %s: %d %d\n", lease->id,
+	kit_put(&side->out, "settle %s at %s: %d %d %llu %llu\n", lease->id,
 	    lease->destination, request->error,
-	    request->u.settle.is_message_done);
+	    request->u.settle.is_message_done,
+	    KIT_U(request->u.settle.left_messages),
+	    KIT_U(request->u.settle.left_bytes));
 	if (request->error == 0)
 		*lease = side->leases[--side->lease_count];
 	store_request_free(request);
@@ -350,8 +390,10 @@ contract_do_due(struct contract_side *side)
 		if (count < STORE_SLICE_MAX)
 			kit_put(&side->out, " next=%llu",
 			    KIT_U(request->u.due.next_due_ms));
-		qsort(request->u.due.moved, request->u.due.moved_to_count,
-		    sizeof(struct str), contract_compare_str);
+		if (count > 0)
+			qsort(request->u.due.moved,
+			    request->u.due.moved_to_count, sizeof(struct str),
+			    contract_compare_str);
 		for (size_t i = 0; i < request->u.due.moved_to_count; i++)
 			kit_put(&side->out, " %.*s",
 			    STR_ARG(request->u.due.moved[i]));
@@ -376,9 +418,14 @@ contract_do_count(struct contract_side *side)
 	request->u.count.destination = str_from(contract_destination(side));
 	request->u.count.domains = &domain;
 	request->u.count.domain_count = contract_below(side, 2);
+	request->u.count.is_all = contract_below(side, 3) == 0;
+	if (contract_below(side, 3) == 0)
+		request->u.count.destination = STR("");
 	kit_run(side->store, request);
-	kit_put(&side->out, "count %d %llu %llu\n", request->error,
-	    KIT_U(request->u.count.messages), KIT_U(request->u.count.bytes));
+	kit_put(&side->out, "count %d %llu %llu, in all %llu %llu\n",
+	    request->error, KIT_U(request->u.count.messages),
+	    KIT_U(request->u.count.bytes), KIT_U(request->totals.messages),
+	    KIT_U(request->totals.bytes));
 	store_request_free(request);
 }
 
@@ -403,17 +450,44 @@ contract_do_park(struct contract_side *side)
 		(uint32_t)contract_below(side, 9)));
 }
 
+/* Where it is kept is the caller's ID. */
+static struct store_filter
+contract_random_filter(struct contract_side *side, char id[STORE_ID_MAX + 1])
+{
+	static const char *const senders[] = {
+	    "@EXAMPLE.org", "sender@example.org", "<>", "x"};
+	static const char *const recipients[] = {
+	    "u0@x.org", "@Y.org", "u3@z.org"};
+	static const char *const domains[] = {"x.org", "@org", "@z.org"};
+	struct store_filter filter = {.size_above = 0};
+
+	if (contract_below(side, 2) > 0) {
+		contract_id(id, contract_below(side, side->id_count + 1));
+		filter.id = str_from(id);
+	}
+	if (contract_below(side, 2) > 0)
+		filter.destination = str_from(contract_destination(side));
+	if (contract_below(side, 6) == 0)
+		filter.sender = str_from(senders[contract_below(side, 4)]);
+	if (contract_below(side, 4) == 0)
+		filter.recipient =
+		    str_from(recipients[contract_below(side, 3)]);
+	if (contract_below(side, 4) == 0)
+		filter.domain = str_from(domains[contract_below(side, 3)]);
+	if (contract_below(side, 6) == 0)
+		filter.arrival_max_ms = 1 + contract_below(side, side->now_ms);
+	if (contract_below(side, 6) == 0)
+		filter.size_above = contract_below(side, 500);
+	return filter;
+}
+
 static void
 contract_do_find(struct contract_side *side)
 {
-	char id[STORE_ID_MAX + 1] = "";
-	const char *destination = "";
+	char id[STORE_ID_MAX + 1];
+	struct store_filter filter = contract_random_filter(side, id);
 
-	if (contract_below(side, 2) > 0)
-		contract_id(id, contract_below(side, side->id_count + 1));
-	if (contract_below(side, 2) > 0)
-		destination = contract_destination(side);
-	kit_put_find(side->store, &side->out, id, destination,
+	kit_put_filter(side->store, &side->out, &filter,
 	    1 + contract_below(side, STORE_PAGE_MAX));
 }
 
@@ -421,19 +495,70 @@ static void
 contract_do_change(struct contract_side *side)
 {
 	enum store_change change = (enum store_change)contract_below(side, 3);
-	char id[STORE_ID_MAX + 1] = "";
-	const char *destination = "";
+	char id[STORE_ID_MAX + 1];
+	struct store_filter filter = contract_random_filter(side, id);
+	bool is_dry = contract_below(side, 4) == 0;
 	size_t changed, leased;
 	int error;
 
-	if (contract_below(side, 4) > 0)
-		contract_id(id, contract_below(side, side->id_count + 1));
-	if (id[0] == '\0' || contract_below(side, 2) > 0)
-		destination = contract_destination(side);
-	error =
-	    kit_change(side->store, change, id, destination, &changed, &leased);
+	/* Else there would soon be nothing left. */
+	if (filter.id.size == 0 && filter.destination.size == 0)
+		filter.destination = str_from(contract_destination(side));
+	error = kit_change_filter(
+	    side->store, change, is_dry, &filter, &changed, &leased);
 	kit_put(&side->out, "change %d: %d %zu %zu\n", change, error, changed,
 	    leased);
+}
+
+static void
+contract_do_move(struct contract_side *side)
+{
+	struct store_request *request = store_request_new(STORE_MOVE);
+	struct store_move moves[6];
+	size_t count = contract_below(side, 7);
+
+	contract_id(
+	    request->u.move.id, contract_below(side, side->id_count + 1));
+	for (size_t i = 0; i < count; i++) {
+		moves[i] = (struct store_move){
+		    .index = (uint32_t)(5 - i),
+		    .destination = str_from(contract_destination(side)),
+		    .is_held = contract_below(side, 3) == 0,
+		};
+		if (contract_below(side, 2) > 0)
+			moves[i].alarm_ms =
+			    side->now_ms + contract_below(side, 9000);
+	}
+	request->u.move.moves = moves;
+	request->u.move.move_count = count;
+	request->u.move.is_now = contract_below(side, 2) > 0;
+	kit_run(side->store, request);
+	kit_put(&side->out, "move %s: %d %zu %zu %zu\n", request->u.move.id,
+	    request->error, request->u.move.done_count,
+	    request->u.move.moved_count, request->u.move.leased_count);
+	store_request_free(request);
+}
+
+/* In which order its destinations come is the engine's, so they are not cut
+   off in the middle of a message. */
+static void
+contract_do_lease(struct contract_side *side)
+{
+	struct store_request *request = store_request_new(STORE_LEASE);
+	char id[STORE_ID_MAX + 1];
+
+	request->u.lease.filter = contract_random_filter(side, id);
+	request->u.lease.filter.destination =
+	    str_from(contract_destination(side));
+	request->u.lease.count = contract_below(side, 5);
+	if (side->lease_count + 4 > CONTRACT_LEASES_MAX)
+		request->u.lease.count = 0;
+	kit_run(side->store, request);
+	kit_put(&side->out, "lease %d %zu more=%d\n", request->error,
+	    request->u.lease.leased_count, request->u.lease.next_key > 0);
+	contract_keep_leases(
+	    side, request->u.lease.leases, request->u.lease.lease_count);
+	store_request_free(request);
 }
 
 static void
@@ -456,7 +581,8 @@ contract_step(struct contract_side *side)
 	    {2, contract_do_rehold}, {5, contract_do_count},
 	    {3, contract_do_destinations}, {4, contract_do_park},
 	    {3, contract_do_find}, {6, contract_do_change},
-	    {2, contract_do_clock}};
+	    {2, contract_do_clock}, {8, contract_do_alarm},
+	    {8, contract_do_move}, {5, contract_do_lease}};
 	size_t total = 0, at, i;
 
 	for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)

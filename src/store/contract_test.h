@@ -43,8 +43,11 @@ struct store_contract_factory {
 #include "store/contract_kit.h"
 
 #include "store/contract_cases.h"
+#include "store/contract_alarm.h"
 #include "store/contract_limits.h"
 #include "store/contract_lists.h"
+#include "store/contract_steer.h"
 #include "store/contract_random.h"
+#include "store/contract_run.h"
 
 #endif

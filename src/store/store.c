@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#define STORE_GAP_MAX_MS UINT64_C(2592000000) /* 30 days */
+
 struct store_request *
 store_request_new(enum store_verb verb)
 {
@@ -75,6 +77,82 @@ store_domains_have(const struct str *domains, size_t count, struct str domain)
 			return true;
 	}
 	return count == 0;
+}
+
+bool
+store_address_matches(struct str wanted, struct str address)
+{
+	size_t at = wanted.size, mark = address.size;
+	struct str domain;
+
+	if (wanted.size == 0)
+		return true;
+	if (str_equal(wanted, STR("<>")))
+		return address.size == 0;
+	/* The last "@": a quoted local part may have one too. */
+	while (at > 0 && wanted.data[at - 1] != '@')
+		at--;
+	while (mark > 0 && address.data[mark - 1] != '@')
+		mark--;
+	if (at == 0 || mark == 0)
+		return str_equal(wanted, address);
+	domain = str_skip(wanted, at);
+	return str_case_equal(domain, str_skip(address, mark)) &&
+	       (at == 1 ||
+		   str_equal(str_head(wanted, at), str_head(address, mark)));
+}
+
+bool
+store_filter_has_message(const struct store_filter *filter, struct str sender,
+    uint64_t arrival_ms, uint64_t size)
+{
+	return (filter->arrival_max_ms == 0 ||
+		   arrival_ms <= filter->arrival_max_ms) &&
+	       (filter->size_above == 0 || size > filter->size_above) &&
+	       store_address_matches(filter->sender, sender);
+}
+
+bool
+store_filter_has_row(const struct store_filter *filter, struct str destination,
+    struct str domain, struct str address)
+{
+	return (filter->destination.size == 0 ||
+		   str_equal(filter->destination, destination)) &&
+	       (filter->domain.size == 0 ||
+		   store_domains_have(&filter->domain, 1, domain)) &&
+	       store_address_matches(filter->recipient, address);
+}
+
+uint64_t
+store_time_resumed(const struct store_info *info, uint64_t wall_ms)
+{
+	uint64_t gap_ms = 0;
+
+	if (info->queue_ms == 0)
+		return wall_ms;
+	if (info->wall_ms > 0 && wall_ms > info->wall_ms &&
+	    wall_ms - info->wall_ms <= STORE_GAP_MAX_MS)
+		gap_ms = wall_ms - info->wall_ms;
+	return info->queue_ms + gap_ms;
+}
+
+bool
+store_move_is_valid(const struct store_move *moves, size_t count)
+{
+	bool is_named[STORE_RECIPIENTS_MAX] = {false};
+
+	if (count > STORE_SLICE_MAX)
+		return false;
+	for (size_t i = 0; i < count; i++) {
+		if (moves[i].index >= STORE_RECIPIENTS_MAX ||
+		    is_named[moves[i].index] ||
+		    moves[i].destination.size == 0 ||
+		    moves[i].destination.size > STORE_DESTINATION_MAX ||
+		    moves[i].alarm_ms > INT64_MAX)
+			return false;
+		is_named[moves[i].index] = true;
+	}
+	return true;
 }
 
 static bool

@@ -52,6 +52,7 @@ struct store_row {
 	struct str destination;
 	struct str domain; /* key of the recipient's domain, may be empty */
 	bool is_held;      /* home lane: HELD, else READY */
+	uint64_t alarm_ms; /* when STORE_ALARM gives it, 0 = never */
 };
 
 struct store_message {
@@ -75,6 +76,9 @@ struct store_lease_row {
 	uint32_t attempts;
 	struct mail_recipient recipient;
 	struct str domain;
+	struct str status; /* last answer */
+	uint64_t alarm_ms;
+	bool is_told; /* the sender was sent a delay notice */
 };
 
 /* The right to try one message at one destination.  It is kept in memory only
@@ -84,6 +88,7 @@ struct store_lease_row {
    with a later take. */
 struct store_lease {
 	char id[STORE_ID_MAX + 1];
+	struct str destination;
 	struct mail_envelope envelope;
 	uint64_t arrival_ms;
 	uint64_t arrival_wall_ms;
@@ -106,6 +111,10 @@ struct store_result {
 	enum store_outcome outcome;
 	uint64_t due_ms;   /* of STORE_DEFERRED, above 0 */
 	struct str status; /* last answer, "451 4.2.0 try later", printable */
+	/* With UNTRIED or DEFERRED: the row's new alarm, and whether its
+	   sender was told by now; 0 leaves both as they are. */
+	uint64_t alarm_ms;
+	bool is_told;
 };
 
 /* What is queued at a destination, in all lanes. */
@@ -128,6 +137,8 @@ struct store_found_row {
 	struct mail_recipient recipient;
 	struct str destination;
 	struct str status;
+	uint64_t alarm_ms;
+	bool is_told;
 };
 
 struct store_found {
@@ -142,11 +153,31 @@ struct store_found {
 	size_t row_count;
 };
 
-/* Which messages; empty or 0 = any.  ID and DESTINATION are looked up, the
-   others tested row by row. */
+/* Which rows; empty or 0 = any.  ID and DESTINATION are looked up, the others
+   tested row by row. */
 struct store_filter {
 	struct str id;
 	struct str destination;
+	struct str sender;       /* as store_address_matches() has it */
+	struct str recipient;    /* likewise */
+	struct str domain;       /* of the recipient, as in DOMAINS */
+	uint64_t arrival_max_ms; /* came then or before */
+	uint64_t size_above;     /* bytes of content, more than that */
+};
+
+/* Where a row of a message goes. */
+struct store_move {
+	uint32_t index;
+	struct str destination;
+	bool is_held;      /* its new home lane: HELD, else READY */
+	uint64_t alarm_ms; /* its new alarm; 0 leaves it as it is */
+};
+
+/* What an engine keeps, and the room where it keeps it. */
+struct store_totals {
+	uint64_t messages;   /* in all lanes */
+	uint64_t bytes;      /* of their content, each once */
+	uint64_t room_bytes; /* that are free there; 0 if nobody knows */
 };
 
 enum store_change {
@@ -170,6 +201,9 @@ enum store_verb {
 	STORE_FIND,
 	STORE_CHANGE,
 	STORE_CLOCK,
+	STORE_ALARM,
+	STORE_MOVE,
+	STORE_LEASE,
 	STORE_VERBS
 };
 
@@ -189,6 +223,8 @@ struct store_request {
 	void *owner;                /* the caller's */
 	uint64_t tag;               /* the caller's */
 	struct arena arena;         /* owns the answer's strings and arrays */
+	/* After it; with an error only the room counts. */
+	struct store_totals totals;
 	union {
 		/* Durable when answered.  MESSAGE is the request's.  Staged
 		   content must be as long as content_size says. */
@@ -232,6 +268,9 @@ struct store_request {
 			size_t result_count;
 			struct store_message *dsn;
 			bool is_message_done; /* out: no row is left */
+			/* out: what is left at DESTINATION, in all lanes */
+			uint64_t left_messages;
+			uint64_t left_bytes;
 		} settle;
 		/* Block number INDEX of the content of ID, checked; each is
 		   STORE_BLOCK bytes but the last one. */
@@ -255,11 +294,14 @@ struct store_request {
 			struct str destination;
 		} rehold;
 		/* What is queued for DOMAINS (empty = all) at DESTINATION, in
-		   all lanes but STOPPED. */
+		   all lanes but STOPPED; without DOMAINS and with IS_ALL, in
+		   that one too.  An empty DESTINATION with IS_ALL is the whole
+		   store, each message once. */
 		struct {
 			struct str destination;
 			const struct str *domains;
 			size_t domain_count;
+			bool is_all;
 			uint64_t messages; /* out */
 			uint64_t bytes;    /* out */
 		} count;
@@ -289,22 +331,27 @@ struct store_request {
 		} park;
 		/* Up to COUNT messages (STORE_PAGE_MAX if that is less) with
 		   rows of the filter, in order of append, behind AFTER_KEY
-		   (0 = from the first). */
+		   (0 = from the first).  A bounded number is looked at: there
+		   may be none in the answer and more behind NEXT_KEY. */
 		struct {
 			struct store_filter filter;
 			uint64_t after_key;
 			size_t count;
 			struct store_found *found; /* out */
 			size_t found_count;        /* out */
-			uint64_t total; /* out: messages in the store */
+			uint64_t total;    /* out: messages in the store */
+			uint64_t next_key; /* out: 0 = all were looked at */
 		} find;
 		/* Changes up to STORE_SLICE_MAX rows of the filter, of messages
 		   behind AFTER_KEY, and goes on behind NEXT_KEY.  Rows that are
 		   so already are passed over.  Leased ones that would change
-		   are counted and left; over all slices each counts once. */
+		   are counted and left; over all slices each counts once.
+		   IS_DRY: all is counted, with no limit to a slice but what is
+		   looked at, and nothing is changed. */
 		struct {
 			struct store_filter filter;
 			enum store_change change;
+			bool is_dry;
 			uint64_t after_key;
 			size_t changed_count; /* out: rows */
 			size_t leased_count;  /* out: rows */
@@ -315,6 +362,50 @@ struct store_request {
 			uint64_t queue_ms;
 			uint64_t wall_ms;
 		} clock;
+		/* Leases up to COUNT messages, each at one destination, with
+		   rows of any lane but STOPPED whose alarm_ms is at most
+		   NOW_MS; those rows make the lease.  The earliest first, then
+		   in order of append.  What is leased already is passed over.
+		   Content is never in the lease. */
+		struct {
+			uint64_t now_ms;
+			size_t count;
+			struct store_lease *leases; /* out */
+			size_t lease_count;         /* out */
+			bool is_passed; /* out: rows were passed over */
+			/* out: the earliest alarm of what was not looked at,
+			   0 = none; at most NOW_MS if more could be leased */
+			uint64_t next_alarm_ms;
+		} alarm;
+		/* Moves rows of the message ID, at most STORE_SLICE_MAX, each
+		   named once, to their new homes; -ENOENT if there is none.
+		   Those in STOPPED stay there, and those in WAITING unless
+		   IS_NOW.  Rows that are gone are passed over; those whose
+		   message is leased, where they are or where they would go,
+		   are counted and left. */
+		struct {
+			char id[STORE_ID_MAX + 1];
+			const struct store_move *moves;
+			size_t move_count;
+			bool is_now;
+			size_t done_count;  /* out: are where they are to be */
+			size_t moved_count; /* out: of these, destination new */
+			size_t leased_count; /* out */
+		} move;
+		/* Leases up to COUNT messages, each at one destination, with
+		   rows of the filter in any lane, of messages behind
+		   AFTER_KEY; goes on behind NEXT_KEY, when these are settled.
+		   Leased rows are counted; over all slices each once.
+		   Content is never in the lease. */
+		struct {
+			struct store_filter filter;
+			uint64_t after_key;
+			size_t count;
+			struct store_lease *leases; /* out */
+			size_t lease_count;         /* out */
+			size_t leased_count;        /* out: rows */
+			uint64_t next_key;          /* out: 0 = all is done */
+		} lease;
 	} u;
 };
 
@@ -323,7 +414,8 @@ struct store_info {
 	uint64_t queue_ms; /* of the last STORE_CLOCK, append or settle */
 	uint64_t wall_ms;  /* of the last STORE_CLOCK; 0 = never */
 	bool was_clean;
-	uint64_t recovered_count; /* records replayed */
+	uint64_t recovered_count;   /* records replayed */
+	struct store_totals totals; /* now */
 };
 
 struct store;
@@ -364,6 +456,23 @@ bool store_id_is_valid(struct str id);
 bool store_domains_have(
     const struct str *domains, size_t count, struct str domain);
 
+/* True if ADDRESS is WANTED, of which "" is any, "<>" the empty one, and
+   "@a.test" any at that domain.  Domains in any case, local parts exactly. */
+bool store_address_matches(struct str wanted, struct str address);
+/* What the filter says of a message but its id. */
+bool store_filter_has_message(const struct store_filter *filter,
+    struct str sender, uint64_t arrival_ms, uint64_t size);
+/* What it says of one row. */
+bool store_filter_has_row(const struct store_filter *filter,
+    struct str destination, struct str domain, struct str address);
+
+/* The queue time at wall-clock time WALL_MS of a store that was just opened
+   and left with INFO: what passed meanwhile counts where the wall clock tells
+   of 0 to 30 days. */
+uint64_t store_time_resumed(const struct store_info *info, uint64_t wall_ms);
+
+/* True if MOVE and its fields are within their limits. */
+bool store_move_is_valid(const struct store_move *moves, size_t count);
 /* True if the message may be appended: id, counts, sizes, lengths. */
 bool store_message_is_valid(const struct store_message *message);
 

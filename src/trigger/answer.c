@@ -15,18 +15,6 @@ trigger_outcome_join(enum trigger_outcome a, enum trigger_outcome b)
 	return a > b ? a : b;
 }
 
-/* 251 makes a client of old stop and never ask for its other domains, so it is
-   only for who has no other. */
-static bool
-trigger_is_only_domain(const struct trigger_grants *grants)
-{
-	const struct conf_site *site = grants->list[0].site;
-
-	CHECK(grants->count > 0);
-	return grants->count == 1 && site->domain_count == 1 &&
-	       !site->domains[0].is_tree;
-}
-
 struct smtp_reply
 trigger_answer(enum trigger_outcome outcome, uint64_t count,
     const struct trigger_grants *grants, struct str argument)
@@ -44,7 +32,9 @@ trigger_answer(enum trigger_outcome outcome, uint64_t count,
 		    "OK, pending messages for node %.*s started",
 		    STR_ARG(name));
 	case TRIGGER_EMPTY:
-		if (trigger_is_only_domain(grants))
+		/* 251 makes a client of old stop and never ask for its other
+		   domains, so it is only for who has no other. */
+		if (grants->is_only_domain)
 			return smtp_reply_make(251, "2.0.0",
 			    "OK, no messages waiting for node %.*s",
 			    STR_ARG(name));

@@ -141,6 +141,18 @@ trigger_entitle_under(const struct conf *conf, const struct conf_address *peer,
 	return is_any ? TRIGGER_GRANTED : TRIGGER_REFUSED;
 }
 
+/* True if PEER may ask for the mail of a site other than SITE. */
+static bool
+trigger_has_other(const struct conf *conf, const struct conf_address *peer,
+    enum conf_trigger trigger, const struct conf_site *site)
+{
+	for (size_t i = 0; i < conf->site_count; i++)
+		if (&conf->sites[i] != site &&
+		    trigger_is_theirs(&conf->sites[i], peer, trigger))
+			return true;
+	return false;
+}
+
 /* A plain name: exactly that domain of the site that it belongs to. */
 static enum trigger_verdict
 trigger_entitle_name(const struct conf *conf, const struct conf_address *peer,
@@ -152,9 +164,11 @@ trigger_entitle_name(const struct conf *conf, const struct conf_address *peer,
 	if (match.site == NULL || !trigger_is_theirs(match.site, peer, trigger))
 		return TRIGGER_REFUSED;
 	/* The only domain of a site is all of it. */
-	if (match.site->domain_count == 1 && !match.site->domains[0].is_tree)
+	if (match.site->domain_count == 1 && !match.site->domains[0].is_tree) {
 		match.is_full = trigger_add_grant(grants, match.site) == NULL;
-	else
+		grants->is_only_domain =
+		    !trigger_has_other(conf, peer, trigger, match.site);
+	} else
 		trigger_add_domain(&match, name, false);
 	return match.is_full ? TRIGGER_REFUSED : TRIGGER_GRANTED;
 }

@@ -13,6 +13,7 @@
 #include "base/str.h"
 #include "conf/conf.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define TRIGGER_GRANTS_MAX  16
@@ -36,6 +37,7 @@ struct trigger_grants {
 	struct arena arena; /* owns the domains */
 	struct trigger_grant list[TRIGGER_GRANTS_MAX];
 	size_t count;
+	bool is_only_domain; /* the peer may ask for no other */
 };
 
 /*

@@ -39,6 +39,35 @@ static const char conf_text[] =
 
 static struct conf *conf;
 
+/* 251 is for who may ask for one domain in all. */
+static void
+test_only_domain(void **state)
+{
+	static const struct {
+		const char *peer, *argument;
+		bool is_only;
+	} cases[] = {
+	    {"192.0.2.9", "ship.test", true},  /* nobody else's network */
+	    {"192.0.2.5", "open.test", false}, /* ship's network too */
+	    {"192.0.2.6", "n.pair.test", false},
+	    {"192.0.2.2", "cow.test", false},   /* a site of three */
+	    {"192.0.2.3", "boats.test", false}, /* a tree */
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct trigger_grants grants;
+		struct conf_address peer;
+
+		assert_int_equal(
+		    conf_address_parse(str_from(cases[i].peer), &peer), 0);
+		assert_int_equal(trigger_entitle(conf, &peer, CONF_TRIGGER_ETRN,
+				     str_from(cases[i].argument), &grants),
+		    TRIGGER_GRANTED);
+		assert_int_equal(grants.is_only_domain, cases[i].is_only);
+		trigger_grants_fini(&grants);
+	}
+}
+
 static const struct entitle_case {
 	const char *peer;
 	enum conf_trigger trigger;
@@ -284,6 +313,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_only_domain),
 	    cmocka_unit_test(test_cases),
 	    cmocka_unit_test(test_long_name),
 	    cmocka_unit_test(test_grants_max),

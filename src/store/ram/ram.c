@@ -36,6 +36,7 @@ ram_message_free(struct ram *ram, struct ram_message *message)
 
 	DL_DELETE(ram->messages, message);
 	HASH_DEL(ram->by_id, message);
+	ram->content_bytes -= message->content_size;
 	LL_FOREACH_SAFE(message->leases, lease, next)
 	free(lease);
 	for (size_t i = 0; i < message->row_count; i++)
@@ -110,6 +111,7 @@ ram_append_row(struct ram_message *to, size_t i, const struct store_row *from)
 	struct ram_row *row = &to->rows[i];
 
 	row->row.is_held = from->is_held;
+	row->row.alarm_ms = from->alarm_ms;
 	row->row.destination = arena_copy(&to->arena, from->destination);
 	row->row.domain = arena_copy(&to->arena, from->domain);
 	CHECK(row->row.destination.data && row->row.domain.data);
@@ -144,6 +146,7 @@ ram_append(struct ram *ram, const struct store_message *from)
 		content = str_of(stage->bytes, stage->size);
 	message->content = mem_copy_text(content.data, content.size);
 	message->content_size = content.size;
+	ram->content_bytes += content.size;
 	ram_stage_free(ram, stage);
 	DL_APPEND(ram->messages, message);
 	HASH_ADD_STR(ram->by_id, id, message);
@@ -371,6 +374,10 @@ ram_change_message(
 			leased_count++;
 			continue;
 		}
+		if (request->u.change.is_dry) {
+			request->u.change.changed_count++;
+			continue;
+		}
 		if (request->u.change.changed_count == STORE_SLICE_MAX)
 			return false;
 		if (ram_change_row(ram, request, message, i))
@@ -402,6 +409,61 @@ ram_do_change(struct ram *ram, struct store_request *request)
 			request->u.change.next_key = key - 1;
 			return;
 		}
+	}
+}
+
+/* Moves one row that is queued and not leased. */
+static void
+ram_move_row(struct store_request *request, struct ram_message *message,
+    const struct store_move *move)
+{
+	struct ram_row *row = &message->rows[move->index];
+
+	request->u.move.done_count++;
+	if (!str_equal(row->row.destination, move->destination)) {
+		request->u.move.moved_count++;
+		row->row.destination =
+		    arena_copy(&message->arena, move->destination);
+		CHECK(row->row.destination.data != NULL);
+	}
+	row->row.is_held = move->is_held;
+	if (move->alarm_ms > 0)
+		row->row.alarm_ms = move->alarm_ms;
+	if (row->lane == STORE_STOPPED ||
+	    (row->lane == STORE_WAITING && !request->u.move.is_now))
+		return;
+	ram_row_set_lane(row, ram_row_home(row), 0);
+}
+
+static void
+ram_do_move(struct ram *ram, struct store_request *request)
+{
+	struct ram_message *message;
+
+	request->u.move.done_count = request->u.move.moved_count = 0;
+	request->u.move.leased_count = 0;
+	HASH_FIND_STR(ram->by_id, request->u.move.id, message);
+	if (!store_move_is_valid(
+		request->u.move.moves, request->u.move.move_count))
+		request->error = -EINVAL;
+	else if (message == NULL)
+		request->error = -ENOENT;
+	if (request->error < 0)
+		return;
+	for (size_t i = 0; i < request->u.move.move_count; i++) {
+		const struct store_move *move = &request->u.move.moves[i];
+		const struct ram_row *row;
+
+		if (move->index >= message->row_count)
+			continue;
+		row = &message->rows[move->index];
+		if (row->is_gone)
+			continue;
+		if (ram_lease_find(message, row->row.destination) != NULL ||
+		    ram_lease_find(message, move->destination) != NULL)
+			request->u.move.leased_count++;
+		else
+			ram_move_row(request, message, move);
 	}
 }
 
@@ -449,17 +511,42 @@ ram_do(struct ram *ram, struct store_request *request)
 	case STORE_CHANGE:
 		ram_do_change(ram, request);
 		return;
+	case STORE_ALARM:
+		ram_alarm(ram, request);
+		return;
+	case STORE_MOVE:
+		ram_do_move(ram, request);
+		return;
+	case STORE_LEASE:
+		ram_lease(ram, request);
+		return;
 	case STORE_CLOCK: /* nothing survives that could be asked for it */
 	case STORE_VERBS:
 		return;
 	}
 }
 
+static struct store_totals
+ram_totals(struct ram *ram)
+{
+	struct store_totals totals = {
+	    .messages = HASH_COUNT(ram->by_id),
+	    .bytes = ram->content_bytes,
+	    .room_bytes = UINT64_MAX,
+	};
+
+	if (ram->os != NULL && os_room(ram->os, &totals.room_bytes) < 0)
+		totals.room_bytes = 0;
+	return totals;
+}
+
 static void
 ram_batch(struct store *store, struct store_request **requests, size_t count)
 {
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		ram_do(ram_of(store), requests[i]);
+		requests[i]->totals = ram_totals(ram_of(store));
+	}
 }
 
 static bool
@@ -471,7 +558,8 @@ ram_idle(struct store *store)
 static void
 ram_info(struct store *store, struct store_info *info_out)
 {
-	*info_out = (struct store_info){.was_clean = true};
+	*info_out = (struct store_info){
+	    .was_clean = true, .totals = ram_totals(ram_of(store))};
 }
 
 static void
@@ -507,6 +595,7 @@ store_ram_new(struct os *os)
 	struct ram *ram = mem_new(1, sizeof(*ram));
 
 	ram->store.ops = &ram_ops;
+	ram->key_last = 1; /* there is a key before the first one's, not 0 */
 	ram->os = os;
 	return &ram->store;
 }

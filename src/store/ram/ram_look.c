@@ -37,16 +37,18 @@ bool
 ram_filter_has_row(const struct store_filter *filter, const struct ram_row *row)
 {
 	return !row->is_gone &&
-	       (filter->destination.size == 0 ||
-		   str_equal(filter->destination, row->row.destination));
+	       store_filter_has_row(filter, row->row.destination,
+		   row->row.domain, row->row.recipient.address);
 }
 
 bool
 ram_filter_has(
     const struct store_filter *filter, const struct ram_message *message)
 {
-	return filter->id.size == 0 ||
-	       str_equal(filter->id, str_from(message->id));
+	return (filter->id.size == 0 ||
+		   str_equal(filter->id, str_from(message->id))) &&
+	       store_filter_has_message(filter, message->envelope.sender,
+		   message->arrival_ms, message->content_size);
 }
 
 void
@@ -70,22 +72,35 @@ ram_read(struct ram *ram, struct store_request *request)
 	CHECK(request->u.read.bytes.data != NULL);
 }
 
+static bool
+ram_count_wants(const struct store_request *request, const struct ram_row *row)
+{
+	bool is_all = request->u.count.is_all;
+
+	if (is_all && request->u.count.destination.size == 0)
+		return !row->is_gone;
+	return (is_all || row->lane != STORE_STOPPED) &&
+	       ram_row_matches(row, request->u.count.destination,
+		   request->u.count.domains, request->u.count.domain_count);
+}
+
 void
 ram_count(struct ram *ram, struct store_request *request)
 {
 	struct ram_message *message;
 
 	request->u.count.messages = request->u.count.bytes = 0;
+	if (request->u.count.is_all && request->u.count.domain_count > 0) {
+		request->error = -EINVAL;
+		return;
+	}
 	DL_FOREACH(ram->messages, message)
 	{
 		bool is_counted = false;
 
 		for (size_t i = 0; i < message->row_count; i++)
-			is_counted |= message->rows[i].lane != STORE_STOPPED &&
-			              ram_row_matches(&message->rows[i],
-					  request->u.count.destination,
-					  request->u.count.domains,
-					  request->u.count.domain_count);
+			is_counted |=
+			    ram_count_wants(request, &message->rows[i]);
 		request->u.count.messages += is_counted;
 		request->u.count.bytes +=
 		    is_counted ? message->content_size : 0;
@@ -238,6 +253,8 @@ ram_find_row(struct arena *arena, const struct ram_message *message, size_t i,
 	    .is_leased = ram_lease_find(message, row->row.destination) != NULL,
 	    .attempts = row->attempts,
 	    .due_ms = row->due_ms,
+	    .alarm_ms = row->row.alarm_ms,
+	    .is_told = row->is_told,
 	    .destination = arena_copy(arena, row->row.destination),
 	    .status = arena_copy(arena, str_from(row->status)),
 	};
@@ -292,6 +309,7 @@ ram_find(struct ram *ram, struct store_request *request)
 	if (count_max > STORE_PAGE_MAX)
 		count_max = STORE_PAGE_MAX;
 	answers = ram_array(request, count_max, sizeof(*answers), &count_max);
+	request->u.find.next_key = request->u.find.after_key;
 	DL_FOREACH(ram->messages, message)
 	{
 		if (count == count_max)
@@ -302,7 +320,10 @@ ram_find(struct ram *ram, struct store_request *request)
 		if (!ram_find_message(request, message, &answers[count]))
 			break;
 		count += answers[count].row_count > 0;
+		request->u.find.next_key = message->key;
 	}
+	if (message == NULL)
+		request->u.find.next_key = 0;
 	request->u.find.found = answers;
 	request->u.find.found_count = count;
 	request->u.find.total = HASH_COUNT(ram->by_id);

@@ -19,6 +19,7 @@ struct ram_row {
 	enum store_lane lane;
 	uint64_t due_ms;
 	uint32_t attempts;
+	bool is_told; /* the alarm is in row */
 	char *status;
 };
 
@@ -72,6 +73,7 @@ struct ram {
 	struct ram_stage *stages;
 	struct ram_park *parks;
 	uint64_t key_last;
+	uint64_t content_bytes; /* of all messages */
 };
 
 /* A row of a message, while a request collects and sorts some. */
@@ -115,6 +117,8 @@ bool ram_filter_has(
     const struct store_filter *filter, const struct ram_message *message);
 
 void ram_take(struct ram *ram, struct store_request *request);
+void ram_alarm(struct ram *ram, struct store_request *request);
+void ram_lease(struct ram *ram, struct store_request *request);
 void ram_settle(struct ram *ram, struct store_request *request);
 void ram_read(struct ram *ram, struct store_request *request);
 void ram_count(struct ram *ram, struct store_request *request);

@@ -24,9 +24,12 @@
 #define SPOOL_RUN_BYTES     ((size_t)8 << 20)    /* then it is written */
 #define SPOOL_COMMIT_ROWS   2000                 /* changed, then a commit */
 #define SPOOL_WAL_BYTES     ((uint64_t)64 << 20) /* then a checkpoint */
+#define SPOOL_WAL_BYTES_MIN ((uint64_t)1 << 20)
+#define SPOOL_WAL_PART      4 /* of the room, if that is less */
 #define SPOOL_RECLAIM_COUNT 4 /* segments that wait for a checkpoint */
 #define SPOOL_IDLE_CLEAN    ((uint64_t)1 << 20)
 #define SPOOL_TRIES         3
+#define SPOOL_CHECK_EVERY   8
 
 static struct spool *
 spool_of(struct store *store)
@@ -58,6 +61,15 @@ spool_fail_run(struct spool *spool, int error)
 		request->error = error;
 		if (request->verb == STORE_TAKE)
 			request->u.take.lease_count = 0;
+		if (request->verb == STORE_ALARM)
+			request->u.alarm.lease_count = 0;
+		if (request->verb == STORE_LEASE)
+			request->u.lease.lease_count = 0;
+		if (request->verb == STORE_MOVE) {
+			request->u.move.done_count = 0;
+			request->u.move.moved_count = 0;
+			request->u.move.leased_count = 0;
+		}
 		if (request->verb == STORE_SETTLE)
 			request->u.settle.is_message_done = false;
 		if (request->verb == STORE_DUE) {
@@ -163,6 +175,9 @@ static spool_do_fn *const spool_verbs[STORE_VERBS] = {
     [STORE_FIND] = spool_do_find,
     [STORE_CHANGE] = spool_do_change,
     [STORE_CLOCK] = spool_do_clock,
+    [STORE_ALARM] = spool_do_alarm,
+    [STORE_MOVE] = spool_do_move,
+    [STORE_LEASE] = spool_do_lease,
 };
 
 /* The index failed under the request: what it added to the log goes, what is
@@ -207,6 +222,32 @@ spool_do(struct spool *spool)
 		error = -EIO;
 	}
 	request->error = error == -EUCLEAN || spool->is_dead ? -EIO : error;
+	request->totals = (struct store_totals){
+	    .messages = spool->log.live_count,
+	    .bytes = spool->log.live_content,
+	};
+}
+
+/* Looks how much room is left, for the answers of the batch. */
+static void
+spool_tell_room(
+    struct spool *spool, struct store_request **requests, size_t count)
+{
+	if (os_room(spool->os, &spool->room_bytes) < 0)
+		spool->room_bytes = 0;
+	for (size_t i = 0; i < count; i++)
+		requests[i]->totals.room_bytes = spool->room_bytes;
+}
+
+/* How long SQLite's log may grow: not far where there is little room. */
+static uint64_t
+spool_wal_max(const struct spool *spool)
+{
+	uint64_t part = spool->room_bytes / SPOOL_WAL_PART;
+
+	if (part < SPOOL_WAL_BYTES_MIN)
+		return SPOOL_WAL_BYTES_MIN;
+	return part < SPOOL_WAL_BYTES ? part : SPOOL_WAL_BYTES;
 }
 
 /* Commits, checkpoints and makes room when it is time. */
@@ -218,7 +259,7 @@ spool_keep_up(struct spool *spool)
 
 	if (spool->is_dead)
 		return;
-	if (spool_vfs_wal_size(index->vfs) >= SPOOL_WAL_BYTES ||
+	if (spool_vfs_wal_size(index->vfs) >= spool_wal_max(spool) ||
 	    spool_reclaimable(spool) >= SPOOL_RECLAIM_COUNT)
 		error = spool_commit_and_checkpoint(spool);
 	else if (index->change_count >= SPOOL_COMMIT_ROWS ||
@@ -250,6 +291,7 @@ spool_batch(struct store *store, struct store_request **requests, size_t count)
 	}
 	if (!spool->is_dead)
 		spool_end_run(spool);
+	spool_tell_room(spool, requests, count);
 	spool->requests = NULL;
 	spool->first = spool->now = 0;
 	/* A bounded share of what is written pays for making room. */
@@ -293,7 +335,15 @@ spool_idle(struct store *store)
 static void
 spool_info(struct store *store, struct store_info *info_out)
 {
-	*info_out = spool_of(store)->info;
+	struct spool *spool = spool_of(store);
+
+	*info_out = spool->info;
+	info_out->totals = (struct store_totals){
+	    .messages = spool->log.live_count,
+	    .bytes = spool->log.live_content,
+	};
+	if (os_room(spool->os, &info_out->totals.room_bytes) < 0)
+		info_out->totals.room_bytes = 0;
 }
 
 static void
@@ -301,15 +351,27 @@ spool_check(struct store *store)
 {
 	struct spool *spool = spool_of(store);
 	struct spool_log *log = &spool->log;
+	uint64_t count = 0, content = 0;
 
 	if (spool->is_dead)
 		return;
 	CHECK(log->count > 0 && buf_size(&log->pending) == 0);
 	CHECK(spool->leases.ended == NULL && spool->index.gone == NULL);
 	CHECK(spool->index.error == 0);
-	for (size_t i = 1; i < log->count; i++)
-		CHECK(log->segments[i - 1].number < log->segments[i].number);
-	spool_index_check(&spool->index);
+	/* Reading everything takes long; the first call always does. */
+	if (spool->check_count++ % SPOOL_CHECK_EVERY > 0)
+		return;
+	for (size_t i = 0; i < log->count; i++) {
+		CHECK(i == 0 ||
+		      log->segments[i - 1].number < log->segments[i].number);
+		count += log->segments[i].live_count;
+		content += log->segments[i].live_content;
+	}
+	CHECK(log->live_count == count && log->live_content == content);
+	if (spool_index_check(&spool->index) < 0) {
+		spool_repair(spool);
+		CHECK(spool_index_check(&spool->index) == 0);
+	}
 }
 
 /* Frees everything; what is not committed is found again in the log. */

@@ -21,6 +21,8 @@
 struct store_spool_options {
 	/* Bytes of a segment; 0 = the default. */
 	uint64_t segment_size;
+	/* The index is set aside and made anew from the log. */
+	bool is_index_new;
 	/* Called when what is on disk is unknown (a sync failed); it is not
 	   expected to return, and if it does every request fails with -EIO
 	   from then on.  NULL = abort(). */
@@ -35,5 +37,19 @@ struct store_spool_options {
  */
 int store_spool_open(struct os *os, const struct store_spool_options *options,
     struct store **store_out) __attribute__((warn_unused_result));
+
+/* What store_spool_verify() looked at. */
+struct store_spool_report {
+	uint64_t record_count; /* in the log, of any kind */
+	uint64_t message_count;
+	uint64_t bytes; /* of the messages' content */
+	uint64_t wrong_count;
+};
+
+/* Looks at everything: the index, each record of the log with its content, and
+   that each queued message is where the index says.  What is wrong is logged
+   and counted.  Nothing is changed.  0, or -errno if it could not look. */
+int store_spool_verify(struct store *store,
+    struct store_spool_report *report_out) __attribute__((warn_unused_result));
 
 #endif

@@ -17,26 +17,33 @@
 enum apply_fate {
 	APPLY_KEEP,
 	APPLY_SET,
+	APPLY_SET_ALARM, /* that too */
 	APPLY_GONE
 };
 
-/* The message's record is at FOUND from now on: the segments' counts. */
+/* A record of LENGTH bytes at AT has, or has no more, a message whose content
+   has CONTENT bytes: the segments' counts. */
 static int
 apply_live(struct spool_index *index, struct spool_at at, uint64_t length,
-    bool is_added)
+    uint64_t content, bool is_added)
 {
 	struct spool_segment *segment =
 	    spool_log_segment(index->log, at.segment);
+	struct spool_log *log = index->log;
 
 	/* A segment that somebody removed: its messages cannot be read. */
 	if (segment == NULL)
 		return 0;
 	segment->is_dirty = true;
 	if (!is_added &&
-	    (segment->live_count == 0 || segment->live_bytes < length))
+	    (segment->live_count == 0 || segment->live_bytes < length ||
+		segment->live_content < content))
 		return spool_index_fail(index, -EUCLEAN);
 	segment->live_count += is_added ? 1 : (uint64_t)-1;
 	segment->live_bytes += is_added ? length : (uint64_t)-length;
+	segment->live_content += is_added ? content : (uint64_t)-content;
+	log->live_count += is_added ? 1 : (uint64_t)-1;
+	log->live_content += is_added ? content : (uint64_t)-content;
 	return 0;
 }
 
@@ -46,18 +53,27 @@ apply_content_offset(const struct spool_found_record *found)
 	return found->at.offset + SPOOL_RECORD_HEADER + found->header.body_size;
 }
 
-static int
-apply_add_row(struct spool_index *index, const struct spool_message *message,
+/* The alarm as the index has it. */
+static uint64_t
+apply_alarm(const struct spool_row *row)
+{
+	return row->lane == STORE_STOPPED ? -row->alarm_ms : row->alarm_ms;
+}
+
+int
+spool_apply_row(struct spool_index *index, const struct spool_message *message,
     const struct spool_destination *destination, const struct spool_row *row)
 {
 	uint64_t number = row->index, lane = row->lane, home = row->home;
 	uint64_t attempts = row->attempts, notify = row->recipient.notify;
+	uint64_t is_told = row->is_told;
 
-	return spool_sql_run(index,
-	    spool_sql(index, SPOOL_SQL_ROW_ADD, "uuuuuuuuubbbb",
-		destination->no, message->key, number, lane, row->place, home,
-		message->rank, attempts, notify, row->domain,
-		row->recipient.address, row->recipient.orcpt, row->status));
+	return spool_sql_run(
+	    index, spool_sql(index, SPOOL_SQL_ROW_ADD, "uuuuuuuuuuubbbb",
+		       destination->no, message->key, number, lane, row->place,
+		       home, message->rank, attempts, notify, apply_alarm(row),
+		       is_told, row->domain, row->recipient.address,
+		       row->recipient.orcpt, row->status));
 }
 
 /* Adds the rows of one destination, those of ROWS whose OWNERS it is. */
@@ -78,7 +94,7 @@ apply_add_group(struct spool_index *index, const struct spool_message *message,
 		if (owners[i] != group.destination)
 			continue;
 		some[group.count++] = message->rows[i];
-		error = apply_add_row(
+		error = spool_apply_row(
 		    index, message, group.destination, &message->rows[i]);
 		/* The first of the others is the next group. */
 		if (i > first)
@@ -147,14 +163,16 @@ apply_add_message(struct spool_index *index,
 
 /* A message that was copied forward has only moved, if it is known. */
 static int
-apply_move(struct spool_index *index, const struct spool_stored *stored,
+apply_relocate(struct spool_index *index, const struct spool_stored *stored,
     const struct spool_found_record *found)
 {
 	uint64_t length = spool_record_size(&found->header);
-	int error = apply_live(index, stored->at, stored->length, false);
+	uint64_t content = stored->message.content_size;
+	int error =
+	    apply_live(index, stored->at, stored->length, content, false);
 
 	if (error == 0)
-		error = apply_live(index, found->at, length, true);
+		error = apply_live(index, found->at, length, content, true);
 	if (error == 0)
 		error = spool_sql_run(index,
 		    spool_sql(index, SPOOL_SQL_MESSAGE_MOVE, "uuuuu",
@@ -176,7 +194,7 @@ spool_apply_message(struct spool_index *index, struct spool_message *message,
 	if (message->key != found->header.seq) {
 		error = spool_rows_by_key(index, message->key, &stored);
 		if (error == 0)
-			return apply_move(index, &stored, found);
+			return apply_relocate(index, &stored, found);
 		if (error != -ENOENT)
 			return error;
 		index->is_disordered = true;
@@ -192,8 +210,9 @@ spool_apply_message(struct spool_index *index, struct spool_message *message,
 		error = apply_add_message(
 		    index, message, found, str_of(blob, blob_size));
 	if (error == 0)
-		error = apply_live(
-		    index, found->at, spool_record_size(&found->header), true);
+		error = apply_live(index, found->at,
+		    spool_record_size(&found->header), message->content_size,
+		    true);
 	index->change_count += 1 + message->row_count;
 	return error;
 }
@@ -232,7 +251,8 @@ apply_finish(
 	error = spool_sql_run(index,
 	    spool_sql(index, SPOOL_SQL_MESSAGE_DROP, "u", stored->message.key));
 	if (error == 0)
-		error = apply_live(index, stored->at, stored->length, false);
+		error = apply_live(index, stored->at, stored->length,
+		    stored->message.content_size, false);
 	return error;
 }
 
@@ -241,13 +261,22 @@ apply_write_row(struct spool_index *index, const struct spool_group *group,
     const struct spool_row *row, enum apply_fate fate)
 {
 	uint64_t number = row->index, lane = row->lane;
-	uint64_t attempts = row->attempts;
+	uint64_t attempts = row->attempts, is_told = row->is_told;
+	int error = 0;
 
 	index->change_count++;
 	if (fate == APPLY_GONE)
 		return spool_sql_run(
 		    index, spool_sql(index, SPOOL_SQL_ROW_DROP, "uuu",
 			       group->destination->no, group->key, number));
+	/* A statement of its own: it costs a change of one more index. */
+	if (fate == APPLY_SET_ALARM)
+		error = spool_sql_run(
+		    index, spool_sql(index, SPOOL_SQL_ROW_ALARM, "uuuuu",
+			       group->destination->no, group->key, number,
+			       apply_alarm(row), is_told));
+	if (error < 0)
+		return error;
 	return spool_sql_run(
 	    index, spool_sql(index, SPOOL_SQL_ROW_SET, "uuuuuub",
 		       group->destination->no, group->key, number, lane,
@@ -317,12 +346,19 @@ apply_find(const struct spool_group *group, uint32_t index)
 static enum apply_fate
 apply_result(struct spool_row *row, const struct store_result *result)
 {
+	enum apply_fate fate = APPLY_SET;
+
+	if (result->alarm_ms > 0) {
+		row->alarm_ms = result->alarm_ms;
+		row->is_told = result->is_told;
+		fate = APPLY_SET_ALARM;
+	}
 	switch (result->outcome) {
 	case STORE_DELIVERED:
 	case STORE_FAILED:
 		return APPLY_GONE;
 	case STORE_UNTRIED:
-		return APPLY_KEEP;
+		return fate == APPLY_SET ? APPLY_KEEP : fate;
 	case STORE_DEFERRED:
 		break;
 	}
@@ -330,7 +366,7 @@ apply_result(struct spool_row *row, const struct store_result *result)
 	row->place = result->due_ms;
 	row->attempts++;
 	row->status = result->status;
-	return APPLY_SET;
+	return fate;
 }
 
 static int
@@ -378,11 +414,11 @@ apply_change_row(struct spool_row *row, enum store_change change, uint64_t rank)
 	case STORE_CHANGE_HOLD:
 		row->lane = STORE_STOPPED;
 		row->place = rank;
-		return APPLY_SET;
+		return APPLY_SET_ALARM;
 	case STORE_CHANGE_FREE:
 		row->lane = row->home;
 		row->place = rank;
-		return APPLY_SET;
+		return APPLY_SET_ALARM;
 	case STORE_CHANGE_DELETE:
 		break;
 	}

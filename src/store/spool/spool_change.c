@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Messages that one request looks at, changed or not. */
-#define CHANGE_MESSAGES_MAX 10000
+#define CHANGE_MESSAGES_MAX 2000
 /* Bytes of what was read before the request ends early. */
 #define CHANGE_SCRATCH_MAX ((size_t)16 << 20)
 
@@ -64,23 +64,34 @@ change_group(struct change_slice *slice, uint64_t key, struct str destination)
 static int
 change_collect(struct change_slice *slice, const struct spool_stored *stored)
 {
+	const struct store_filter *filter = &slice->request->u.change.filter;
 	struct spool *spool = slice->spool;
 	uint64_t key = stored->message.key;
 	size_t leased_count = 0, count;
 	struct spool_row *rows;
-	int error = spool_rows_all(&spool->index, stored,
-	    slice->request->u.change.filter.destination, &rows, &count);
+	int error;
 
+	if (!store_filter_has_message(filter, stored->message.envelope.sender,
+		stored->message.arrival_ms, stored->message.content_size))
+		return 1;
+	error = spool_rows_all(
+	    &spool->index, stored, filter->destination, &rows, &count);
 	if (error < 0)
 		return error;
 	for (size_t i = 0; i < count; i++) {
 		struct spool_change_group *group;
 
-		if (!change_wants(slice->body.change, &rows[i]))
+		if (!store_filter_has_row(filter, rows[i].destination,
+			rows[i].domain, rows[i].recipient.address) ||
+		    !change_wants(slice->body.change, &rows[i]))
 			continue;
 		if (spool_lease_get(&spool->leases, key, rows[i].destination) !=
 		    NULL) {
 			leased_count++;
+			continue;
+		}
+		if (slice->request->u.change.is_dry) {
+			slice->row_count++;
 			continue;
 		}
 		if (slice->row_count == STORE_SLICE_MAX)
@@ -141,7 +152,7 @@ spool_do_change(struct spool *spool, struct store_request *request)
 		return -EINVAL;
 	CHECK(slice.body.groups != NULL);
 	error = change_walk(&slice, &next_key);
-	if (error == 0 && slice.row_count > 0) {
+	if (error == 0 && slice.row_count > 0 && !request->u.change.is_dry) {
 		error =
 		    spool_add(spool, SPOOL_CHANGE, &slice.body, NULL, &found);
 		if (error == 0)

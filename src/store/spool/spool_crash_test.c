@@ -13,6 +13,7 @@ struct cut {
 	uint64_t state_count;
 	char where[120];
 	bool is_long;
+	bool is_running; /* the spool is open and not being closed */
 };
 
 /* After recovery the spool works: a message goes in, comes out, and all is
@@ -46,6 +47,7 @@ cut_use(struct cut *cut, struct store *store, struct os *os)
 static struct store *
 cut_open(struct cut *cut, struct os *os)
 {
+	struct store_info info;
 	struct store *store;
 	bool is_dead = false;
 	int error = trial_open(os, &is_dead, &store);
@@ -53,8 +55,31 @@ cut_open(struct cut *cut, struct os *os)
 	if (error != 0 || is_dead)
 		fail_msg("%s: open says %d", cut->where, error);
 	trial_judge(cut->trial, store, cut->where);
+	store->ops->info(store, &info);
+	if (info.was_clean && cut->is_running)
+		fail_msg("%s: called clean", cut->where);
 	cut->state_count++;
 	return store;
+}
+
+/* How often the way of cutting with most outcomes is tried where all are. */
+#define CUT_TRIES 12
+
+static void
+cut_inner_try(struct cut *cut, struct os *os, uint64_t n, enum os_sim_crash how)
+{
+	struct os *clone = os_sim_crash(os, how, cut->call * 1000 + n);
+	struct store *store;
+	char where[sizeof(cut->where)];
+
+	memcpy(where, cut->where, sizeof(where));
+	snprintf(cut->where, sizeof(cut->where),
+	    "call %llu, then call %llu way %d", KIT_U(cut->call), KIT_U(n),
+	    how);
+	store = cut_open(cut, clone);
+	store->ops->close(store);
+	os_free(clone);
+	memcpy(cut->where, where, sizeof(where));
 }
 
 /* The power goes again during recovery. */
@@ -63,23 +88,13 @@ cut_inner_hook(void *arg, struct os *os)
 {
 	struct cut *cut = arg;
 	uint64_t n = cut->inner++;
-	enum os_sim_crash how =
-	    (enum os_sim_crash)((n + cut->call) % OS_SIM_CRASHES);
-	struct os *clone;
-	struct store *store;
-	char where[sizeof(cut->where)];
 
-	if (!cut->is_long && (n + cut->call) % 3 != 0)
+	/* The log comes first; what follows is SQLite's. */
+	if (!cut->is_long && (n < 4 || n > 14))
 		return;
-	memcpy(where, cut->where, sizeof(where));
-	snprintf(cut->where, sizeof(cut->where),
-	    "call %llu, then call %llu way %d", KIT_U(cut->call), KIT_U(n),
-	    how);
-	clone = os_sim_crash(os, how, cut->call * 1000 + n);
-	store = cut_open(cut, clone);
-	store->ops->close(store);
-	os_free(clone);
-	memcpy(cut->where, where, sizeof(where));
+	cut_inner_try(cut, os, n, OS_SIM_CRASH_SUBSET);
+	cut_inner_try(cut, os, n,
+	    (enum os_sim_crash)((n * 5 + cut->call / 10) % OS_SIM_CRASHES));
 }
 
 static void
@@ -108,22 +123,32 @@ cut_hook(void *arg, struct os *os)
 	if (cut->is_long) {
 		for (int how = 0; how < OS_SIM_CRASHES; how++)
 			cut_try(cut, os, (enum os_sim_crash)how,
-			    cut->call % 5 == 0);
+			    cut->call % 40 == 0);
 		return;
 	}
 	if (cut->call % 2 == 0)
 		cut_try(cut, os,
 		    (enum os_sim_crash)(cut->call / 2 % OS_SIM_CRASHES),
-		    cut->call % 30 == 0);
+		    cut->call % 10 == 0);
 }
 
-/* One batch on both engines, with cuts. */
+/* Every way of cutting, several times: for a few calls that matter. */
 static void
-cut_step(struct trial *trial)
+cut_hook_all(void *arg, struct os *os)
 {
-	struct store_request *requests[TRIAL_BATCH_MAX + 1];
+	struct cut *cut = arg;
+
+	for (int how = 0; how < OS_SIM_CRASHES; how++)
+		cut_inner_try(cut, os, ++cut->call, (enum os_sim_crash)how);
+	for (int i = 0; i < CUT_TRIES; i++)
+		cut_inner_try(cut, os, ++cut->call, OS_SIM_CRASH_SUBSET);
+}
+
+/* One batch of COUNT requests on both engines, with cuts. */
+static void
+cut_batch(struct trial *trial, struct store_request **requests, size_t count)
+{
 	struct store_request *twins[TRIAL_BATCH_MAX + 1];
-	size_t count = trial_make(trial, requests);
 
 	for (size_t i = 0; i < count; i++)
 		twins[i] = trial_twin(requests[i]);
@@ -139,8 +164,72 @@ cut_step(struct trial *trial)
 	}
 	trial_accept(trial);
 	trial->spool->ops->check(trial->spool);
+}
+
+static void
+cut_step(struct trial *trial)
+{
+	struct store_request *requests[TRIAL_BATCH_MAX + 1];
+
+	cut_batch(trial, requests, trial_make(trial, requests));
 	if (trial_below(trial, 10) == 0)
 		trial->spool->ops->idle(trial->spool);
+}
+
+/* Appends messages of all three sizes in one batch. */
+static void
+cut_append(struct trial *trial, size_t first, size_t second, size_t third)
+{
+	struct store_request *requests[TRIAL_BATCH_MAX + 1];
+
+	trial_make_append(trial, first, false, &requests[0]);
+	trial_make_append(trial, second, false, &requests[1]);
+	trial_make_append(trial, third, false, &requests[2]);
+	cut_batch(trial, requests, 3);
+}
+
+/* Batches that begin segments: what is torn at their very beginning. */
+static void
+test_new_segment(void **state)
+{
+	struct trial *trial = mem_new(1, sizeof(*trial));
+	struct cut cut = {.trial = trial, .is_running = true};
+
+	trial_begin(trial, 1);
+	assert_int_equal(
+	    trial_open(trial->os, &trial->is_dead, &trial->spool), 0);
+	cut_append(trial, 3900, 10, 10);
+	os_sim_set_hook(trial->os, cut_hook_all, &cut);
+	for (trial->step = 1; trial->step <= 4; trial->step++)
+		cut_append(trial, 3900, 10, 10);
+	os_sim_set_hook(trial->os, NULL, NULL);
+	trial_end(trial);
+	free(trial);
+}
+
+/* The power goes at every call while a spool recovers what it had said to be
+   durable. */
+static void
+test_recovery(void **state)
+{
+	struct trial *trial = mem_new(1, sizeof(*trial));
+	struct cut cut = {.trial = trial, .is_running = true};
+	struct os *clone;
+	struct store *store;
+
+	trial_begin(trial, 2);
+	assert_int_equal(
+	    trial_open(trial->os, &trial->is_dead, &trial->spool), 0);
+	cut_append(trial, 300, 300, 300);
+	cut_append(trial, 1300, 10, 900);
+	clone = os_sim_crash(trial->os, OS_SIM_CRASH_LOST, 1);
+	os_sim_set_hook(clone, cut_hook_all, &cut);
+	store = cut_open(&cut, clone);
+	os_sim_set_hook(clone, NULL, NULL);
+	store->ops->close(store);
+	os_free(clone);
+	trial_end(trial);
+	free(trial);
 }
 
 static void
@@ -153,8 +242,10 @@ cut_run(uint64_t seed, uint64_t step_count, bool is_long)
 	os_sim_set_hook(trial->os, cut_hook, &cut);
 	assert_int_equal(
 	    trial_open(trial->os, &trial->is_dead, &trial->spool), 0);
+	cut.is_running = true;
 	for (trial->step = 1; trial->step <= step_count; trial->step++)
 		cut_step(trial);
+	cut.is_running = false;
 	assert_false(trial->is_dead);
 	trial->spool->ops->close(trial->spool);
 	trial->spool = NULL;
@@ -171,7 +262,7 @@ test_cuts(void **state)
 	const char *text = getenv("SENDQ_LONG");
 	bool is_long = text != NULL && strcmp(text, "1") == 0;
 
-	for (uint64_t seed = 1; seed <= (is_long ? 20 : 3); seed++)
+	for (uint64_t seed = 1; seed <= (is_long ? 6 : 2); seed++)
 		cut_run(seed, is_long ? 150 : 40, is_long);
 }
 
@@ -185,6 +276,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_new_segment),
+	    cmocka_unit_test(test_recovery),
 	    cmocka_unit_test(test_cuts),
 	};
 

@@ -36,7 +36,9 @@ struct spool {
 	struct spool_at clean_at;
 	uint64_t clean_credit;
 	uint64_t clean_stuck; /* number of a segment that cannot be cleaned */
+	uint64_t check_count;
 	uint64_t batch_bytes; /* added to the log by the batch at work */
+	uint64_t room_bytes;  /* free on the disk when it was looked at last */
 };
 
 /* What is on disk is unknown: says why and ends the process. */
@@ -64,8 +66,11 @@ int spool_do_due(struct spool *spool, struct store_request *request);
 int spool_do_rehold(struct spool *spool, struct store_request *request);
 int spool_do_park(struct spool *spool, struct store_request *request);
 int spool_do_change(struct spool *spool, struct store_request *request);
+int spool_do_move(struct spool *spool, struct store_request *request);
+int spool_do_lease(struct spool *spool, struct store_request *request);
 int spool_do_clock(struct spool *spool, struct store_request *request);
 int spool_do_take(struct spool *spool, struct store_request *request);
+int spool_do_alarm(struct spool *spool, struct store_request *request);
 int spool_do_read(struct spool *spool, struct store_request *request);
 int spool_do_count(struct spool *spool, struct store_request *request);
 int spool_do_destinations(struct spool *spool, struct store_request *request);
@@ -83,6 +88,9 @@ void spool_remove_gone(struct spool *spool);
 
 /* Finds out what is on disk and brings the index up to it. */
 int spool_recover(struct spool *spool);
+/* Sorts out which messages are older than those before them, if messages came
+   out of order: 0 or -errno.  Pointers to counts are void then. */
+int spool_order(struct spool_index *index);
 /* Brings the index up to the log again after an error in it: 0, or it ended
    the process. */
 int spool_repair(struct spool *spool);

@@ -16,13 +16,16 @@ fault_is_long(void)
 	return text != NULL && strcmp(text, "1") == 0;
 }
 
+static void fault_judge_cut(
+    struct trial *trial, enum os_sim_crash how, const char *where);
+
 /* One batch; what the spool did is then done to the model. */
 static void
 fault_step(struct trial *trial, int injected)
 {
 	struct store_request *requests[TRIAL_BATCH_MAX + 1], *twin;
 	size_t count = trial_make(trial, requests);
-	bool is_stage_failed = false;
+	bool is_stage_failed = false, is_failed = false;
 
 	/* The twins are made before the requests are answered. */
 	struct store_request *twins[TRIAL_BATCH_MAX + 1];
@@ -41,6 +44,7 @@ fault_step(struct trial *trial, int injected)
 			   !(error == -EINVAL && is_stage_failed))
 			fail_msg("step %llu verb %d error %d",
 			    KIT_U(trial->step), requests[i]->verb, error);
+		is_failed |= error < 0;
 		is_stage_failed |=
 		    requests[i]->verb == STORE_STAGE && error < 0;
 		if (requests[i]->verb == STORE_TAKE && error == 0)
@@ -51,6 +55,9 @@ fault_step(struct trial *trial, int injected)
 	trial_foresee(trial);
 	if (!trial->is_dead)
 		trial_accept(trial);
+	/* What was refused must not come back. */
+	if (is_failed && !trial->is_dead)
+		fault_judge_cut(trial, OS_SIM_CRASH_KEPT, "refused, cut");
 	if (trial_below(trial, 8) == 0 && !trial->is_dead)
 		trial->spool->ops->idle(trial->spool);
 }
@@ -69,6 +76,25 @@ fault_judge_cut(struct trial *trial, enum os_sim_crash how, const char *where)
 	trial_judge(trial, store, where);
 	store->ops->close(store);
 	os_free(clone);
+}
+
+/* The process ended and begins again without a power cut: it sees what is in
+   the page cache, and what it makes of it must then stay. */
+static void
+fault_restart(struct trial *trial, const char *where)
+{
+	trial->spool->ops->close(trial->spool);
+	trial->is_dead = false;
+	assert_int_equal(
+	    trial_open(trial->os, &trial->is_dead, &trial->spool), 0);
+	trial_judge(trial, trial->spool, where);
+	for (size_t i = 0; i < trial->message_count; i++) {
+		struct trial_message *m = &trial->messages[i];
+
+		trial_text(trial->spool, m->id, &m->next);
+	}
+	trial_accept(trial);
+	assert_false(trial->is_dead);
 }
 
 /* True if the fault was reached. */
@@ -95,11 +121,18 @@ fault_run(uint64_t n, int error, bool is_dropping)
 		fault_step(trial, error);
 	is_reached = os_sim_calls(trial->os) >= n;
 	os_sim_fail_at(trial->os, 0, 0, false);
-	if (!trial->is_dead)
-		trial_judge(trial, trial->spool, where);
-	fault_judge_cut(trial, OS_SIM_CRASH_LOST, where);
-	fault_judge_cut(trial, OS_SIM_CRASH_KEPT, where);
-	fault_judge_cut(trial, OS_SIM_CRASH_SUBSET, where);
+	for (int round = 0; round < 2; round++) {
+		bool is_dead = trial->is_dead;
+
+		if (!is_dead)
+			trial_judge(trial, trial->spool, where);
+		fault_judge_cut(trial, OS_SIM_CRASH_LOST, where);
+		fault_judge_cut(trial, OS_SIM_CRASH_KEPT, where);
+		fault_judge_cut(trial, OS_SIM_CRASH_SUBSET, where);
+		if (!is_dead)
+			break;
+		fault_restart(trial, where);
+	}
 	trial_end(trial);
 	free(trial);
 	return is_reached;

@@ -107,7 +107,10 @@ struct str spool_sql_str(
 
 /* Notes an error of the index and returns it. */
 int spool_index_fail(struct spool_index *index, int error);
-/* Asserts that the counts are what the rows say; for tests. */
-void spool_index_check(struct spool_index *index);
+/* Asserts that the counts are what the rows say; for tests.  0 or -errno. */
+int spool_index_check(struct spool_index *index);
+/* The same, and SQLite's own check, for an administrator: each thing that is
+   wrong is logged and counted.  0 or -errno. */
+int spool_index_verify(struct spool_index *index, uint64_t *wrong_count);
 
 #endif

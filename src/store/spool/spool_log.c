@@ -2,10 +2,9 @@
  * Adding to the log, reading from it, starting and dropping segments.
  *
  * Invariants: (1) bytes behind the end of the newest segment are never taken
- * for records, because the first of them is not a record's beginning or has a
- * number that was passed; (2) a segment that is not the newest is on stable
- * storage up to its end; (3) the sequence numbers of a failed flush are not
- * used again.
+ * for records: what a failed write left is wiped; (2) a segment that is not the
+ * newest is on stable storage up to its end; (3) sequence numbers have no gaps,
+ * so that recovery can tell by them what was synced once.
  */
 #include "store/spool/spool_log.h"
 #include "base/check.h"
@@ -21,7 +20,10 @@
 #include <string.h>
 
 #define LOG_FILES_MAX   32
+#define LOG_ROOM_PART   4 /* of the room goes to a segment at most */
 #define LOG_PENDING_MAX ((size_t)64 << 20)
+#define LOG_ZERO_AHEAD  ((size_t)512 << 10)
+#define LOG_ZERO_BATCH  ((size_t)64 << 10) /* what is larger needs none */
 /* Keys begin above 0, so that "one before the first" is a key as well. */
 #define LOG_SEQ_FIRST 16
 
@@ -83,16 +85,6 @@ spool_log_segment(struct spool_log *log, uint64_t number)
 	if (low < log->count && log->segments[low].number == number)
 		return &log->segments[low];
 	return NULL;
-}
-
-uint64_t
-spool_log_live_count(const struct spool_log *log)
-{
-	uint64_t count = 0;
-
-	for (size_t i = 0; i < log->count; i++)
-		count += log->segments[i].live_count;
-	return count;
 }
 
 struct spool_at
@@ -245,21 +237,56 @@ spool_log_add_stored(
 void
 spool_log_take_back(struct spool_log *log, size_t size)
 {
+	struct str gone = str_skip(buf_str(&log->pending), size);
+	struct spool_record_header header;
+
 	CHECK(size <= buf_size(&log->pending));
+	/* Numbers without a record would look like damage to recovery. */
+	if (gone.size >= SPOOL_RECORD_HEADER &&
+	    spool_record_header_get(gone.data, &header) == 0)
+		log->seq_next = header.seq;
 	log->pending.end = log->pending.start + size;
 }
 
-/* After a failed write: nothing at the end may look like a record. */
+/* After a failed write of SIZE bytes: nothing of them may be taken for a
+   record, so that their numbers can be used again. */
 static int
-log_wipe(struct spool_log *log, struct spool_segment *newest)
+log_wipe(struct spool_log *log, struct spool_segment *newest, uint64_t size)
 {
-	static const char zero[SPOOL_RECORD_HEADER];
+	static const char zero[4096];
+	uint64_t offset = newest->end, end = newest->end + size;
 
-	if (os_pwrite(log->os, newest->file, str_of(zero, sizeof(zero)),
-		newest->end) < 0 ||
-	    os_datasync(log->os, newest->file) < 0)
-		return SPOOL_LOST;
-	return 0;
+	while (offset < end) {
+		size_t n = sizeof(zero);
+
+		if (n > end - offset)
+			n = (size_t)(end - offset);
+		if (os_pwrite(log->os, newest->file, str_of(zero, n), offset) <
+		    0)
+			return SPOOL_LOST;
+		offset += n;
+	}
+	log->seq_next = log->synced_seq;
+	return os_datasync(log->os, newest->file) < 0 ? SPOOL_LOST : 0;
+}
+
+/* Writes zeros behind SIZE bytes that were just written.  The space is only
+   reserved, so it reads as zeros anyhow and nothing depends on this; but where
+   a sync finds that reserved space came into use it writes that down as well,
+   and takes twice the time (doc/decisions/0010). */
+static void
+log_zero_ahead(struct spool_log *log, struct spool_segment *newest, size_t size)
+{
+	static char zeros[LOG_ZERO_AHEAD];
+	uint64_t end = newest->end + size;
+	struct str ahead = str_of(zeros, sizeof(zeros));
+
+	if (size > LOG_ZERO_BATCH || end <= newest->zeroed || end >= log->room)
+		return;
+	ahead = str_head(ahead, log->room - end);
+	/* If it fails it is not tried again before this much is written. */
+	(void)os_pwrite(log->os, newest->file, ahead, end);
+	newest->zeroed = end + ahead.size;
 }
 
 int
@@ -277,13 +304,27 @@ spool_log_flush(struct spool_log *log)
 		log_event(LOG_ERROR, "spool-write", "",
 		    "segment=%" PRIu64 " offset=%" PRIu64 " error=%d",
 		    newest->number, newest->end, -error);
-		return log_wipe(log, newest) < 0 ? SPOOL_LOST : error;
+		return log_wipe(log, newest, bytes.size) < 0 ? SPOOL_LOST
+		                                             : error;
 	}
+	log_zero_ahead(log, newest, bytes.size);
 	if (os_datasync(log->os, newest->file) < 0)
 		return SPOOL_LOST;
 	newest->end += bytes.size;
 	log->synced_seq = log->seq_next;
 	return 0;
+}
+
+uint64_t
+spool_log_segment_room(const struct spool_log *log, uint64_t size)
+{
+	uint64_t room = log->segment_size, free_bytes;
+
+	if (os_room(log->os, &free_bytes) == 0 &&
+	    free_bytes / LOG_ROOM_PART < room)
+		room = free_bytes / LOG_ROOM_PART;
+	size += SPOOL_SEGMENT_START;
+	return room < size ? size : room;
 }
 
 /* Makes the file of segment NUMBER with room for SIZE bytes and its header,
@@ -332,12 +373,10 @@ spool_log_roll(struct spool_log *log, uint64_t size)
 	    .wall_ms = log->wall_ms,
 	};
 	struct os_file *file = NULL;
-	uint64_t room = SPOOL_SEGMENT_START + size;
+	uint64_t room = spool_log_segment_room(log, size);
 	int error;
 
 	CHECK(buf_size(&log->pending) == 0);
-	if (room < log->segment_size)
-		room = log->segment_size;
 	os_random(log->os, &header.salt, sizeof(header.salt));
 	error = log_make(log, &header, room, &file);
 	if (error < 0) {
@@ -349,6 +388,7 @@ spool_log_roll(struct spool_log *log, uint64_t size)
 		log->sealed_bytes += previous->end;
 	segment = spool_log_push(log, header.number);
 	segment->salt = header.salt;
+	segment->seq_first = header.seq;
 	segment->file = file;
 	segment->is_dirty = true;
 	log->room = room;

@@ -29,9 +29,12 @@ struct spool_at {
 struct spool_segment {
 	uint64_t number;
 	uint64_t salt;
-	uint64_t end;        /* of the valid part */
-	uint64_t live_count; /* messages whose content is here */
-	uint64_t live_bytes; /* and the size of their records */
+	uint64_t seq_first;    /* no record here is below it; 0 = not known */
+	uint64_t end;          /* of the valid part */
+	uint64_t zeroed;       /* zeros are written up to here, or 0 */
+	uint64_t live_count;   /* messages whose content is here */
+	uint64_t live_bytes;   /* and the size of their records */
+	uint64_t live_content; /* and of their content, staged or not */
 	bool is_header_bad;
 	bool is_damaged; /* something was set aside: never deleted */
 	bool is_dirty;   /* the counts above changed since the last commit */
@@ -50,7 +53,9 @@ struct spool_log {
 	uint64_t seq_next;     /* of the next record */
 	uint64_t synced_seq;   /* all below it are on stable storage */
 	uint64_t sealed_bytes; /* valid bytes of all segments but the newest */
-	uint64_t queue_ms;     /* clocks for the header of a new segment */
+	uint64_t live_count;   /* the sums of the segments' */
+	uint64_t live_content;
+	uint64_t queue_ms; /* clocks for the header of a new segment */
 	uint64_t wall_ms;
 	uint64_t use_count;
 };
@@ -101,8 +106,9 @@ int spool_log_read(
 int spool_log_walk(
     struct spool_log *log, struct spool_at from, const struct spool_walk *walk);
 
-/* Messages whose content is in the log, in all segments. */
-uint64_t spool_log_live_count(const struct spool_log *log);
+/* How long the file of a new segment is to be that begins with SIZE bytes:
+   where there is little room it takes a part of that only. */
+uint64_t spool_log_segment_room(const struct spool_log *log, uint64_t size);
 /* Where the next record goes. */
 struct spool_at spool_log_end(const struct spool_log *log);
 /* The segment of that number, or NULL. */

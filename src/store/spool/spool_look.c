@@ -14,6 +14,8 @@
 
 /* Array elements of an answer may take a quarter of its arena. */
 #define LOOK_ARRAY_MAX (STORE_ARENA_MAX / 4)
+/* Messages that one find or lease looks at, of the filter or not. */
+#define LOOK_MESSAGES_MAX 2000
 /* Distinct domains of one count. */
 #define LOOK_DOMAINS_MAX 10000
 
@@ -100,6 +102,12 @@ static bool
 look_wants(const struct store_request *request, const struct spool_row *row,
     enum store_lane lane)
 {
+	if (request->verb == STORE_ALARM)
+		return row->lane != STORE_STOPPED && row->alarm_ms > 0 &&
+		       row->alarm_ms <= request->u.alarm.now_ms;
+	if (request->verb == STORE_LEASE)
+		return store_filter_has_row(&request->u.lease.filter,
+		    row->destination, row->domain, row->recipient.address);
 	return row->lane == lane &&
 	       store_domains_have(request->u.take.domains,
 		   request->u.take.domain_count, row->domain);
@@ -135,6 +143,8 @@ look_lease(struct store_request *request, const struct spool_message *m,
 	struct arena *arena = &request->arena;
 
 	*to = (struct store_lease){
+	    .destination = arena_copy(arena, group->destination->d.name),
+	    .content = STR(""),
 	    .arrival_ms = m->arrival_ms,
 	    .arrival_wall_ms = m->arrival_wall_ms,
 	    .expire_ms = m->expire_ms,
@@ -146,7 +156,7 @@ look_lease(struct store_request *request, const struct spool_message *m,
 	if (to->row_count > STORE_LEASE_ROWS_MAX)
 		to->row_count = STORE_LEASE_ROWS_MAX;
 	to->rows = arena_new(arena, to->row_count * sizeof(*to->rows));
-	if (to->rows == NULL ||
+	if (to->rows == NULL || to->destination.data == NULL ||
 	    mail_envelope_copy(arena, &m->envelope, &to->envelope) < 0)
 		return false;
 	for (size_t i = 0, n = 0; n < to->row_count; i++) {
@@ -156,8 +166,12 @@ look_lease(struct store_request *request, const struct spool_message *m,
 			continue;
 		to->rows[n].index = row->index;
 		to->rows[n].attempts = row->attempts;
+		to->rows[n].alarm_ms = row->alarm_ms;
+		to->rows[n].is_told = row->is_told;
 		to->rows[n].domain = arena_copy(arena, row->domain);
+		to->rows[n].status = arena_copy(arena, row->status);
 		if (to->rows[n].domain.data == NULL ||
+		    to->rows[n].status.data == NULL ||
 		    mail_recipient_copy(
 			arena, &row->recipient, &to->rows[n].recipient) < 0)
 			return false;
@@ -167,13 +181,12 @@ look_lease(struct store_request *request, const struct spool_message *m,
 }
 
 /* Leases the message of KEY at the destination, if it has rows that are
-   wanted: 0 (done, or nothing to do), -ENOBUFS, -errno. */
+   wanted: 1, 0 (it has none), -ENOBUFS, -errno. */
 static int
 look_take_message(struct spool *spool, struct store_request *request,
-    struct spool_destination *destination, enum store_lane lane, uint64_t key)
+    struct spool_destination *destination, enum store_lane lane, uint64_t key,
+    struct store_lease *to)
 {
-	struct store_lease *to =
-	    &request->u.take.leases[request->u.take.lease_count];
 	struct spool_stored stored;
 	struct spool_lease *lease;
 	struct spool_group group;
@@ -190,15 +203,15 @@ look_take_message(struct spool *spool, struct store_request *request,
 		return -ENOBUFS;
 	if (to->row_count == 0)
 		return 0;
-	if (!look_inline(spool, request, &stored, to))
+	if (request->verb == STORE_TAKE &&
+	    !look_inline(spool, request, &stored, to))
 		return -ENOBUFS;
 	lease = spool_lease_begin(
 	    &spool->leases, key, destination->d.name, request);
 	lease->count = to->row_count;
 	for (size_t i = 0; i < to->row_count; i++)
 		lease->indexes[i] = to->rows[i].index;
-	request->u.take.lease_count++;
-	return 0;
+	return 1;
 }
 
 /* Leases from one lane in its order. */
@@ -221,10 +234,11 @@ look_take_lane(struct spool *spool, struct store_request *request,
 		    NULL)
 			continue;
 		arena_fini(&spool->index.scratch);
-		result =
-		    look_take_message(spool, request, destination, from, key);
+		result = look_take_message(spool, request, destination, from,
+		    key, &request->u.take.leases[request->u.take.lease_count]);
 		if (result < 0)
 			break;
+		request->u.take.lease_count += (size_t)result;
 	}
 	spool_sql_end(row);
 	return result < 0 ? result : 0;
@@ -259,6 +273,181 @@ spool_do_take(struct spool *spool, struct store_request *request)
 	if (error < 0) {
 		spool_lease_cancel(&spool->leases, request);
 		request->u.take.lease_count = 0;
+	}
+	return error;
+}
+
+/* Leases what the row at hand belongs to, unless it is leased: 0, -errno. */
+static int
+look_alarm_row(
+    struct spool *spool, struct store_request *request, sqlite3_stmt *row)
+{
+	uint64_t no = spool_sql_u64(row, 0), key = spool_sql_u64(row, 1);
+	size_t count = request->u.alarm.lease_count;
+	struct spool_destination *destination;
+	int result = spool_destination_by_no(&spool->index, no, &destination);
+
+	if (result == -ENOENT)
+		return spool_index_fail(&spool->index, -EUCLEAN);
+	if (result < 0)
+		return result;
+	if (spool_lease_get(&spool->leases, key, destination->d.name) != NULL) {
+		request->u.alarm.is_passed = true;
+		return 0;
+	}
+	if (count == request->u.alarm.count)
+		return -ENOBUFS;
+	arena_fini(&spool->index.scratch);
+	result = look_take_message(spool, request, destination, STORE_READY,
+	    key, &request->u.alarm.leases[count]);
+	if (result > 0)
+		request->u.alarm.lease_count++;
+	return result < 0 ? result : 0;
+}
+
+int
+spool_do_alarm(struct spool *spool, struct store_request *request)
+{
+	size_t count = request->u.alarm.count;
+	sqlite3_stmt *row = spool_sql(&spool->index, SPOOL_SQL_ROW_ALARMS, "");
+	int result;
+
+	request->u.alarm.lease_count = 0;
+	request->u.alarm.is_passed = false;
+	request->u.alarm.next_alarm_ms = 0;
+	request->u.alarm.leases = look_array(request, count,
+	    sizeof(*request->u.alarm.leases), &request->u.alarm.count);
+	while ((result = spool_sql_step(&spool->index, row)) > 0) {
+		uint64_t alarm_ms = spool_sql_u64(row, 2);
+
+		if (alarm_ms > request->u.alarm.now_ms)
+			result = -ENOBUFS;
+		else
+			result = look_alarm_row(spool, request, row);
+		if (result == -ENOBUFS)
+			request->u.alarm.next_alarm_ms = alarm_ms;
+		if (result < 0)
+			break;
+	}
+	spool_sql_end(row);
+	request->u.alarm.count = count;
+	if (result == -ENOBUFS)
+		return 0;
+	if (result < 0) {
+		spool_lease_cancel(&spool->leases, request);
+		request->u.alarm.lease_count = 0;
+	}
+	return result;
+}
+
+/* Counts the rows of the filter among those of the message, which are leased
+   at the destination: 0 or -errno. */
+static int
+look_count_leased(struct spool *spool, const struct store_request *request,
+    const struct spool_stored *stored, struct spool_destination *destination,
+    size_t *count)
+{
+	struct spool_group group;
+	int error =
+	    spool_rows_group(&spool->index, stored, destination, &group);
+
+	for (size_t i = 0; error == 0 && i < group.count; i++)
+		*count += look_wants(request, &group.rows[i], STORE_READY);
+	return error;
+}
+
+/* Leases the message at each of its destinations: 1, 0 if that may not be all
+   of it, -errno. */
+static int
+look_lease_message(struct spool *spool, struct store_request *request,
+    const struct spool_stored *stored)
+{
+	struct str name = request->u.lease.filter.destination;
+	uint64_t key = stored->message.key;
+	size_t leased_count = 0;
+
+	for (size_t i = 0; i < stored->destination_count; i++) {
+		struct store_lease *to =
+		    &request->u.lease.leases[request->u.lease.lease_count];
+		struct spool_destination *destination;
+		int result = spool_destination_by_no(
+		    &spool->index, stored->destinations[i], &destination);
+
+		/* Its rows are gone, and the destination with them. */
+		if (result == -ENOENT)
+			continue;
+		if (result < 0)
+			return result;
+		if (name.size > 0 && !str_equal(name, destination->d.name))
+			continue;
+		if (spool_lease_get(&spool->leases, key, destination->d.name) !=
+		    NULL)
+			result = look_count_leased(
+			    spool, request, stored, destination, &leased_count);
+		else if (request->u.lease.lease_count == request->u.lease.count)
+			return 0;
+		else
+			result = look_take_message(
+			    spool, request, destination, STORE_READY, key, to);
+		if (result < 0)
+			return result == -ENOBUFS ? 0 : result;
+		request->u.lease.lease_count += (size_t)result;
+		if (result > 0 && to->row_count == STORE_LEASE_ROWS_MAX)
+			return 0;
+	}
+	request->u.lease.leased_count += leased_count;
+	return 1;
+}
+
+/* Walks the messages of the filter; the key is where to go on. */
+static int
+look_lease_walk(struct spool *spool, struct store_request *request)
+{
+	const struct store_filter *filter = &request->u.lease.filter;
+	uint64_t key = request->u.lease.after_key;
+	struct spool_stored stored;
+
+	for (size_t i = 0; i < LOOK_MESSAGES_MAX; i++) {
+		int result;
+
+		request->u.lease.next_key = 0;
+		arena_fini(&spool->index.scratch);
+		result = spool_rows_next(&spool->index, filter, key, &stored);
+		if (result < 0)
+			return result == -ENOENT ? 0 : result;
+		key = stored.message.key;
+		request->u.lease.next_key = key - 1;
+		if (store_filter_has_message(filter,
+			stored.message.envelope.sender,
+			stored.message.arrival_ms, stored.message.content_size))
+			result = look_lease_message(spool, request, &stored);
+		else
+			result = 1;
+		if (result <= 0)
+			return result;
+		request->u.lease.next_key = key;
+	}
+	return 0;
+}
+
+int
+spool_do_lease(struct spool *spool, struct store_request *request)
+{
+	size_t count = request->u.lease.count;
+	int error;
+
+	request->u.lease.lease_count = request->u.lease.leased_count = 0;
+	if (count > STORE_SLICE_MAX)
+		count = STORE_SLICE_MAX;
+	/* One more than is given out, for look_lease_message() to point to. */
+	request->u.lease.leases = look_array(request, count + 1,
+	    sizeof(*request->u.lease.leases), &request->u.lease.count);
+	CHECK(request->u.lease.count == count + 1);
+	request->u.lease.count = count;
+	error = look_lease_walk(spool, request);
+	if (error < 0) {
+		spool_lease_cancel(&spool->leases, request);
+		request->u.lease.lease_count = 0;
 	}
 	return error;
 }
@@ -378,17 +567,26 @@ spool_do_count(struct spool *spool, struct store_request *request)
 	const struct str *domains = request->u.count.domains;
 	size_t count = request->u.count.domain_count;
 	struct spool_destination *destination;
-	int error = spool_destination_get(
-	    &spool->index, request->u.count.destination, false, &destination);
+	int error;
 
 	request->u.count.messages = request->u.count.bytes = 0;
+	if (count > LOOK_DOMAINS_MAX || (count > 0 && request->u.count.is_all))
+		return -EINVAL;
+	if (request->u.count.is_all && request->u.count.destination.size == 0) {
+		request->u.count.messages = spool->log.live_count;
+		request->u.count.bytes = spool->log.live_content;
+		return 0;
+	}
+	error = spool_destination_get(
+	    &spool->index, request->u.count.destination, false, &destination);
 	if (error < 0)
 		return error == -ENOENT ? 0 : error;
-	if (count > LOOK_DOMAINS_MAX)
-		return -EINVAL;
 	if (look_has_tree(domains, count))
 		return look_count_tree(spool, request, destination);
-	if (count == 0) {
+	if (request->u.count.is_all) {
+		request->u.count.messages = destination->d.messages;
+		request->u.count.bytes = destination->d.bytes;
+	} else if (count == 0) {
 		request->u.count.messages = destination->open_messages;
 		request->u.count.bytes = destination->open_bytes;
 	}
@@ -485,6 +683,8 @@ look_found_row(struct spool *spool, struct store_request *request, uint64_t key,
 		spool_lease_get(&spool->leases, key, row->destination) != NULL,
 	    .attempts = row->attempts,
 	    .due_ms = row->lane == STORE_WAITING ? row->place : 0,
+	    .alarm_ms = row->alarm_ms,
+	    .is_told = row->is_told,
 	    .destination = arena_copy(arena, row->destination),
 	    .status = arena_copy(arena, row->status),
 	};
@@ -499,12 +699,26 @@ look_found(struct spool *spool, struct store_request *request,
     const struct spool_stored *stored, struct store_found *to)
 {
 	const struct spool_message *m = &stored->message;
+	const struct store_filter *filter = &request->u.find.filter;
 	struct spool_row *rows;
-	int error = spool_rows_all(&spool->index, stored,
-	    request->u.find.filter.destination, &rows, &to->row_count);
+	size_t count, n = 0;
+	int error;
 
+	to->row_count = 0;
+	if (!store_filter_has_message(
+		filter, m->envelope.sender, m->arrival_ms, m->content_size))
+		return 0;
+	error = spool_rows_all(
+	    &spool->index, stored, filter->destination, &rows, &count);
 	if (error < 0)
 		return error;
+	for (size_t i = 0; i < count; i++)
+		if (store_filter_has_row(filter, rows[i].destination,
+			rows[i].domain, rows[i].recipient.address))
+			rows[n++] = rows[i];
+	if (n == 0)
+		return 0;
+	to->row_count = n;
 	to->key = m->key;
 	memcpy(to->id, m->id, sizeof(to->id));
 	to->arrival_ms = m->arrival_ms;
@@ -536,20 +750,21 @@ spool_do_find(struct spool *spool, struct store_request *request)
 	request->u.find.found_count = 0;
 	request->u.find.found = look_array(
 	    request, count_max, sizeof(*request->u.find.found), &count_max);
-	while (error == 0 && count < count_max) {
+	for (size_t i = 0; i < LOOK_MESSAGES_MAX && count < count_max; i++) {
 		arena_fini(&spool->index.scratch);
 		error = spool_rows_next(
 		    &spool->index, &request->u.find.filter, key, &stored);
+		if (error == 0)
+			error = look_found(spool, request, &stored,
+			    &request->u.find.found[count]);
 		if (error < 0)
 			break;
 		key = stored.message.key;
-		error = look_found(
-		    spool, request, &stored, &request->u.find.found[count]);
-		/* By id and destination there may be no rows. */
-		if (error == 0)
-			count += request->u.find.found[count].row_count > 0;
+		/* The filter may have none of its rows. */
+		count += request->u.find.found[count].row_count > 0;
 	}
 	request->u.find.found_count = count;
-	request->u.find.total = spool_log_live_count(spool->index.log);
+	request->u.find.next_key = error == -ENOENT ? 0 : key;
+	request->u.find.total = spool->log.live_count;
 	return error == -ENOENT || error == -ENOBUFS ? 0 : error;
 }

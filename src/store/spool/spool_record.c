@@ -128,6 +128,8 @@ record_put_row(struct wire_writer *w, const struct spool_row *row)
 	wire_put_u64(w, row->place);
 	wire_put_u32(w, row->attempts);
 	wire_put_str(w, row->status);
+	wire_put_u64(w, row->alarm_ms);
+	wire_put_u8(w, row->is_told);
 }
 
 static void
@@ -160,6 +162,8 @@ record_put_settle(struct wire_writer *w, const struct spool_body *body)
 		wire_put_u8(w, (uint8_t)result->outcome);
 		wire_put_u64(w, result->due_ms);
 		wire_put_str(w, result->status);
+		wire_put_u64(w, result->alarm_ms);
+		wire_put_u8(w, result->is_told);
 	}
 	wire_put_u8(w, body->has_message);
 	if (body->has_message)
@@ -179,6 +183,23 @@ record_put_change(struct wire_writer *w, const struct spool_body *body)
 		wire_put_u32(w, num_narrow_u32(group->count));
 		for (size_t j = 0; j < group->count; j++)
 			wire_put_u32(w, group->indexes[j]);
+	}
+}
+
+static void
+record_put_move(struct wire_writer *w, const struct spool_body *body)
+{
+	wire_put_u64(w, body->key);
+	wire_put_u8(w, body->is_now);
+	wire_put_u32(w, num_narrow_u32(body->move_count));
+	for (size_t i = 0; i < body->move_count; i++) {
+		const struct store_move *move = &body->moves[i];
+		enum store_lane home = move->is_held ? STORE_HELD : STORE_READY;
+
+		wire_put_u32(w, move->index);
+		wire_put_str(w, move->destination);
+		wire_put_u8(w, (uint8_t)home);
+		wire_put_u64(w, move->alarm_ms);
 	}
 }
 
@@ -210,6 +231,9 @@ spool_body_put(
 		wire_put_u64(&w, body->queue_ms);
 		wire_put_u64(&w, body->wall_ms);
 		break;
+	case SPOOL_MOVE:
+		record_put_move(&w, body);
+		break;
 	case SPOOL_TYPES:
 		CHECK(type != SPOOL_TYPES);
 	}
@@ -223,6 +247,18 @@ record_get_enum(struct wire_reader *r, uint8_t count)
 	uint8_t value = wire_get_u8(r);
 
 	if (value < count)
+		return value;
+	r->is_bad = true;
+	return 0;
+}
+
+/* A time that the index can hold with a sign. */
+static uint64_t
+record_get_time(struct wire_reader *r)
+{
+	uint64_t value = wire_get_u64(r);
+
+	if (value <= INT64_MAX)
 		return value;
 	r->is_bad = true;
 	return 0;
@@ -254,6 +290,8 @@ record_get_row(struct wire_reader *r, struct spool_row *row)
 	row->place = wire_get_u64(r);
 	row->attempts = wire_get_u32(r);
 	row->status = wire_get_str(r, STORE_STATUS_MAX);
+	row->alarm_ms = record_get_time(r);
+	row->is_told = record_get_enum(r, 2) != 0;
 	if (row->destination.size == 0 ||
 	    (row->home != STORE_READY && row->home != STORE_HELD))
 		r->is_bad = true;
@@ -306,6 +344,8 @@ record_get_settle(
 		    (enum store_outcome)record_get_enum(r, STORE_UNTRIED + 1);
 		result->due_ms = wire_get_u64(r);
 		result->status = wire_get_str(r, STORE_STATUS_MAX);
+		result->alarm_ms = record_get_time(r);
+		result->is_told = record_get_enum(r, 2) != 0;
 	}
 	body->has_message = record_get_enum(r, 2) != 0;
 	if (body->has_message && !r->is_bad)
@@ -335,6 +375,27 @@ record_get_change(
 }
 
 static void
+record_get_move(
+    struct wire_reader *r, struct arena *arena, struct spool_body *body)
+{
+	body->key = wire_get_u64(r);
+	body->is_now = record_get_enum(r, 2) != 0;
+	body->move_count = wire_get_bounded(r, STORE_SLICE_MAX);
+	body->moves =
+	    record_get_array(r, arena, body->move_count, sizeof(*body->moves));
+	for (size_t i = 0; !r->is_bad && i < body->move_count; i++) {
+		struct store_move *move = &body->moves[i];
+
+		move->index = wire_get_u32(r);
+		move->destination = wire_get_str(r, STORE_DESTINATION_MAX);
+		move->is_held = record_get_enum(r, STORE_LANES) == STORE_HELD;
+		move->alarm_ms = record_get_time(r);
+	}
+	if (!r->is_bad && !store_move_is_valid(body->moves, body->move_count))
+		r->is_bad = true;
+}
+
+static void
 record_get(struct wire_reader *r, enum spool_record_type type,
     struct arena *arena, struct spool_body *body)
 {
@@ -360,6 +421,9 @@ record_get(struct wire_reader *r, enum spool_record_type type,
 	case SPOOL_CLOCK:
 		body->queue_ms = wire_get_u64(r);
 		body->wall_ms = wire_get_u64(r);
+		break;
+	case SPOOL_MOVE:
+		record_get_move(r, arena, body);
 		break;
 	case SPOOL_TYPES:
 		r->is_bad = true;

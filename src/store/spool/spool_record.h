@@ -12,7 +12,7 @@
  *   24  8  number of the segment before it, 0 = none
  *   32  8  where the valid part of that segment ends
  *   40  8  salt: a random number that all records of this segment repeat
- *   48  8  sequence number of the next record
+ *   48  8  sequence number; that of no record in this segment is lower
  *   56  8  queue time in milliseconds, as last known
  *   64  8  wall clock of the last clock record, 0 = none
  *   72  -  zero up to byte 512, where the first record begins
@@ -36,19 +36,23 @@
  * Bodies by type:
  *   MESSAGE  message
  *   SETTLE   u64 key, str destination, u32 count, count of {u32 recipient,
- *            u8 outcome, u64 due time, str status}, u8 has a DSN, message
+ *            u8 outcome, u64 due time, str status, u64 alarm (0: as it was),
+ *            u8 told}, u8 has a DSN, message
  *   CHANGE   u8 change, u32 count, count of {u64 key, str destination,
  *            u32 count, count of u32 recipient}
  *   REHOLD   str destination
  *   DUE      u64 due time, u64 key, u32 recipient: all rows up to this one, in
  *            this order of (due time, key, recipient), went home
  *   CLOCK    u64 queue time, u64 wall clock
+ *   MOVE     u64 key, u8 waiting rows go home too, u32 count, count of {u32
+ *            recipient, str destination, u8 home lane, u64 alarm (0: as it
+ *            was)}
  *   message  u64 key (0: the sequence number of the record), str id, u64
  *            arrival, u64 arrival by the wall clock, u64 expire, u64 rank, u64
  *            content size, u8 staged, envelope (mail/envelope.h), u32 count,
  *            count of {u32 number, recipient (mail/envelope.h), str
  *            destination, str domain, u8 lane, u8 home lane, u64 place, u32
- *            attempts, str status}
+ *            attempts, str status, u64 alarm, u8 told}
  * A message with a key was copied from an older segment with what was left of
  * it.
  */
@@ -77,6 +81,7 @@ enum spool_record_type {
 	SPOOL_REHOLD,
 	SPOOL_DUE,
 	SPOOL_CLOCK,
+	SPOOL_MOVE,
 	SPOOL_TYPES
 };
 
@@ -111,6 +116,8 @@ struct spool_row {
 	uint64_t place;
 	uint32_t attempts;
 	struct str status;
+	uint64_t alarm_ms;
+	bool is_told;
 };
 
 /* A message as it is queued, without its content. */
@@ -141,17 +148,20 @@ struct spool_change_group {
 struct spool_body {
 	struct spool_message message; /* MESSAGE, or the DSN of SETTLE */
 	bool has_message;
-	uint64_t key;                 /* SETTLE, DUE */
+	uint64_t key;                 /* SETTLE, DUE, MOVE */
 	struct str destination;       /* SETTLE, REHOLD */
 	struct store_result *results; /* SETTLE */
 	size_t result_count;
 	enum store_change change; /* CHANGE */
 	struct spool_change_group *groups;
 	size_t group_count;
-	uint64_t due_ms;    /* DUE */
-	uint32_t due_index; /* DUE */
-	uint64_t queue_ms;  /* CLOCK */
-	uint64_t wall_ms;   /* CLOCK */
+	uint64_t due_ms;          /* DUE */
+	uint32_t due_index;       /* DUE */
+	uint64_t queue_ms;        /* CLOCK */
+	uint64_t wall_ms;         /* CLOCK */
+	struct store_move *moves; /* MOVE */
+	size_t move_count;
+	bool is_now; /* MOVE */
 };
 
 void spool_segment_header_put(

@@ -56,6 +56,8 @@ recover_apply(struct spool *spool, struct spool_body *body,
 		return spool_apply_settle(index, body, found, &is_done);
 	case SPOOL_CHANGE:
 		return spool_apply_change(index, body);
+	case SPOOL_MOVE:
+		return spool_apply_move(index, body);
 	case SPOOL_REHOLD:
 		return spool_apply_rehold(index, body->destination);
 	case SPOOL_DUE:
@@ -131,8 +133,8 @@ recover_record(void *arg, const struct spool_found_record *found)
 }
 
 /* Messages that were copied forward came into a new index out of order. */
-static int
-recover_order(struct spool_index *index)
+int
+spool_order(struct spool_index *index)
 {
 	int error = spool_counts_flush(index);
 
@@ -168,7 +170,7 @@ recover_replay(struct spool *spool)
 	CHECK(buf_size(&spool->log.pending) == 0);
 	error = spool_log_walk(&spool->log, from, &walk);
 	if (error == 0)
-		error = recover_order(index);
+		error = spool_order(index);
 	if (error == 0)
 		spool_remove_gone(spool);
 	return error;
@@ -205,8 +207,12 @@ recover_new_index(struct spool *spool)
 static int
 recover_open_index(struct spool *spool)
 {
-	int error = spool_index_open(&spool->index, spool->os, &spool->log);
+	int error = 0;
 
+	if (spool->options.is_index_new)
+		error = spool_index_set_aside(spool->os);
+	if (error == 0)
+		error = spool_index_open(&spool->index, spool->os, &spool->log);
 	return error == -EUCLEAN ? recover_new_index(spool) : error;
 }
 
@@ -305,23 +311,6 @@ recover_remove_orphans(struct spool *spool)
 	return error < 0 ? error : orphans.error;
 }
 
-/* Brings the index up to the log; a damaged one is made anew. */
-static int
-recover_index(struct spool *spool)
-{
-	int error =
-	    recover_fits(spool) ? 0 : spool_index_fail(&spool->index, -EUCLEAN);
-
-	if (error == 0)
-		error = recover_replay(spool);
-	if (spool->index.error != -EUCLEAN)
-		return error;
-	error = recover_new_index(spool);
-	if (error == 0)
-		error = recover_replay(spool);
-	return error;
-}
-
 /* All is in the index: what was recovered becomes durable. */
 static int
 recover_finish(struct spool *spool)
@@ -337,12 +326,26 @@ recover_finish(struct spool *spool)
 		error = spool_index_checkpoint(&spool->index);
 	if (error == 0)
 		error = recover_remove_orphans(spool);
-	spool->info.queue_ms = log->queue_ms;
-	spool->info.wall_ms = log->wall_ms;
-	log_event(LOG_NOTE, "spool-open", "",
-	    "clean=%d recovered=%" PRIu64 " segments=%zu",
-	    spool->info.was_clean, spool->info.recovered_count, log->count);
 	return error;
+}
+
+/* Brings the index up to the log; a damaged one is made anew. */
+static int
+recover_index(struct spool *spool)
+{
+	int error =
+	    recover_fits(spool) ? 0 : spool_index_fail(&spool->index, -EUCLEAN);
+
+	if (error == 0)
+		error = recover_replay(spool);
+	if (error == 0)
+		error = recover_finish(spool);
+	if (spool->index.error != -EUCLEAN)
+		return error;
+	error = recover_new_index(spool);
+	if (error == 0)
+		error = recover_replay(spool);
+	return error < 0 ? error : recover_finish(spool);
 }
 
 /* The clocks as of the newest header or of the index, whichever is later. */
@@ -380,7 +383,14 @@ spool_recover(struct spool *spool)
 		error = recover_log(spool);
 	if (error == 0)
 		error = recover_index(spool);
-	return error < 0 ? error : recover_finish(spool);
+	spool->info.queue_ms = log->queue_ms;
+	spool->info.wall_ms = log->wall_ms;
+	if (error == 0)
+		log_event(LOG_NOTE, "spool-open", "",
+		    "clean=%d recovered=%" PRIu64 " segments=%zu",
+		    spool->info.was_clean, spool->info.recovered_count,
+		    log->count);
+	return error;
 }
 
 int

@@ -96,6 +96,19 @@ spool_rows_has_id(struct spool_index *index, struct str id)
 	return result;
 }
 
+int
+spool_rows_key(struct spool_index *index, struct str id, uint64_t *key_out)
+{
+	sqlite3_stmt *row = spool_sql(index, SPOOL_SQL_MESSAGE_KEY, "b", id);
+	int result = spool_sql_step(index, row);
+
+	if (result <= 0)
+		return result == 0 ? -ENOENT : result;
+	*key_out = spool_sql_u64(row, 0);
+	spool_sql_end(row);
+	return 0;
+}
+
 /* The next message with rows at the destination. */
 static int
 rows_next_at(struct spool_index *index, struct str name, uint64_t after_key,
@@ -147,6 +160,7 @@ rows_read_row(
     struct spool_index *index, sqlite3_stmt *from, struct spool_row *to)
 {
 	uint64_t lane = spool_sql_u64(from, 1), home = spool_sql_u64(from, 3);
+	uint64_t alarm_ms = spool_sql_u64(from, 6);
 
 	*to = (struct spool_row){
 	    .index = (uint32_t)spool_sql_u64(from, 0),
@@ -155,10 +169,12 @@ rows_read_row(
 	    .home = (enum store_lane)home,
 	    .attempts = (uint32_t)spool_sql_u64(from, 4),
 	    .recipient.notify = (uint8_t)spool_sql_u64(from, 5),
-	    .domain = spool_sql_str(index, from, 6),
-	    .recipient.address = spool_sql_str(index, from, 7),
-	    .recipient.orcpt = spool_sql_str(index, from, 8),
-	    .status = spool_sql_str(index, from, 9),
+	    .alarm_ms = lane == STORE_STOPPED ? -alarm_ms : alarm_ms,
+	    .is_told = spool_sql_u64(from, 7) != 0,
+	    .domain = spool_sql_str(index, from, 8),
+	    .recipient.address = spool_sql_str(index, from, 9),
+	    .recipient.orcpt = spool_sql_str(index, from, 10),
+	    .status = spool_sql_str(index, from, 11),
 	};
 	if (lane >= STORE_LANES || (home != STORE_READY && home != STORE_HELD))
 		return spool_index_fail(index, -EUCLEAN);

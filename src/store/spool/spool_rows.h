@@ -33,6 +33,8 @@ int spool_rows_next(struct spool_index *index,
     struct spool_stored *stored_out);
 /* 1 if a message of that id is queued, else 0, or -errno. */
 int spool_rows_has_id(struct spool_index *index, struct str id);
+/* The key of the message of that id, from the index alone; -ENOENT. */
+int spool_rows_key(struct spool_index *index, struct str id, uint64_t *key_out);
 
 /* The rows of the message at the destination, by index; may be none. */
 int spool_rows_group(struct spool_index *index,
@@ -56,6 +58,10 @@ struct spool_due {
 int spool_rows_due(struct spool_index *index, const struct spool_due *last,
     struct spool_due **due_out, size_t *count_out, uint64_t *next_due_ms_out);
 
+/* Adds a row to the index, but not to the counts. */
+int spool_apply_row(struct spool_index *index,
+    const struct spool_message *message,
+    const struct spool_destination *destination, const struct spool_row *row);
 /* Each carries out a record that is in the log at FOUND. */
 int spool_apply_message(struct spool_index *index,
     struct spool_message *message, const struct spool_found_record *found);
@@ -64,6 +70,7 @@ int spool_apply_settle(struct spool_index *index, struct spool_body *body,
     const struct spool_found_record *found, bool *is_done_out);
 int spool_apply_change(
     struct spool_index *index, const struct spool_body *body);
+int spool_apply_move(struct spool_index *index, const struct spool_body *body);
 int spool_apply_rehold(struct spool_index *index, struct str destination);
 int spool_apply_due(
     struct spool_index *index, const struct spool_due *due, size_t count);

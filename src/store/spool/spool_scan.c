@@ -109,6 +109,7 @@ scan_add(struct spool_log *log, uint64_t number)
 	    spool_segment_header_get(bytes, &header) == 0 &&
 	    header.number == number) {
 		segment->salt = header.salt;
+		segment->seq_first = header.seq;
 		scan_seal(log, &header);
 	} else
 		scan_guess_salt(log, segment);
@@ -120,14 +121,14 @@ struct scan_state {
 	struct spool_log *log;
 	struct spool_scan *scan;
 	uint64_t number;
-	uint64_t seq_next; /* behind the last good record */
+	uint64_t seq_next; /* of the next good record */
 	uint64_t doubt;    /* where the first bad place is, 0 = none */
 	struct arena arena;
 };
 
-/* -EBADMSG if a block of the record's content fails its check. */
-static int
-scan_content(struct scan_state *state, const struct spool_found_record *found)
+int
+spool_scan_content(struct spool_log *log, struct arena *arena,
+    const struct spool_found_record *found)
 {
 	uint64_t left = found->header.content_size;
 	struct spool_at at = found->at;
@@ -135,16 +136,15 @@ scan_content(struct scan_state *state, const struct spool_found_record *found)
 	char *block;
 	int error = 0;
 
-	arena_fini(&state->arena);
-	if (spool_body_get(found->body, &found->header, &state->arena, &body) <
-	    0)
+	arena_fini(arena);
+	if (spool_body_get(found->body, &found->header, arena, &body) < 0)
 		return -EBADMSG;
 	block = mem_new(1, SPOOL_BLOCK_STORED);
 	at.offset += SPOOL_RECORD_HEADER + found->header.body_size;
 	for (uint64_t index = 0; error == 0 && left > 0; index++) {
 		size_t size = left < STORE_BLOCK ? left : STORE_BLOCK;
 
-		error = spool_log_read(state->log, at, block, size + 4);
+		error = spool_log_read(log, at, block, size + 4);
 		if (error == 0 &&
 		    spool_block_crc(body.message.id, index,
 			str_of(block, size)) != wire_load_u32(block + size))
@@ -181,7 +181,7 @@ scan_record(void *arg, const struct spool_found_record *found)
 		scan->is_damaged = true;
 		state->doubt = 0;
 	}
-	error = scan_content(state, found);
+	error = spool_scan_content(state->log, &state->arena, found);
 	if (error < 0 && error != -EBADMSG)
 		return error;
 	if (error < 0)
@@ -196,8 +196,10 @@ scan_record(void *arg, const struct spool_found_record *found)
 int
 spool_scan_segment(struct spool_log *log, size_t i, struct spool_scan *scan_out)
 {
-	struct scan_state state = {
-	    .log = log, .scan = scan_out, .number = log->segments[i].number};
+	struct scan_state state = {.log = log,
+	    .scan = scan_out,
+	    .number = log->segments[i].number,
+	    .seq_next = log->segments[i].seq_first};
 	struct spool_walk walk = {
 	    .record = scan_record, .damage = scan_doubt, .arg = &state};
 	struct spool_at from = {state.number, SPOOL_SEGMENT_START};
@@ -354,12 +356,12 @@ scan_make_copy(struct spool_log *log, const struct spool_segment *from,
     const struct spool_segment_header *header, struct os_file **file_out)
 {
 	char name[SPOOL_LOG_NAME_MAX], bytes[SPOOL_SEGMENT_HEADER];
-	uint64_t room = SPOOL_SEGMENT_START + from->end - header->previous_end;
 	int error;
 
 	spool_log_name(name, header->number);
 	spool_segment_header_put(bytes, header);
-	log->room = room > log->segment_size ? room : log->segment_size;
+	log->room =
+	    spool_log_segment_room(log, from->end - header->previous_end);
 	error =
 	    os_open(log->os, name, OS_READ | OS_WRITE | OS_CREATE, file_out);
 	if (error == 0)
@@ -394,7 +396,7 @@ spool_scan_copy_tail(struct spool_log *log, uint64_t seq)
 	    .number = old->number + 1,
 	    .previous = old->number,
 	    .salt = old->salt,
-	    .seq = log->seq_next,
+	    .seq = seq > old->seq_first ? seq : old->seq_first,
 	    .queue_ms = log->queue_ms,
 	    .wall_ms = log->wall_ms,
 	};
@@ -415,6 +417,7 @@ spool_scan_copy_tail(struct spool_log *log, uint64_t seq)
 	log->sealed_bytes += old->end;
 	newest = spool_log_push(log, header.number);
 	newest->salt = header.salt;
+	newest->seq_first = header.seq;
 	newest->file = file;
 	newest->end = SPOOL_SEGMENT_START + end - find.offset;
 	newest->is_dirty = true;

@@ -24,6 +24,11 @@ int spool_scan_open(struct spool_log *log);
    damaged and was synced once. */
 int spool_scan_segment(
     struct spool_log *log, size_t i, struct spool_scan *scan_out);
+/* Reads the body and the content of a record that was walked to; what the body
+   points to is in ARENA, which is emptied first.  0, -errno; -EBADMSG if
+   something fails its check. */
+int spool_scan_content(struct spool_log *log, struct arena *arena,
+    const struct spool_found_record *found);
 /* Copies what in the newest segment has a number from SEQ on to a segment of
    its own, synced; the newest one then ends before it. */
 int spool_scan_copy_tail(struct spool_log *log, uint64_t seq);

@@ -7,7 +7,7 @@
 #define STORE_SPOOL_SPOOL_SQL_H
 
 /* Another version of the index is set aside and rebuilt from the log. */
-#define SPOOL_INDEX_VERSION 1
+#define SPOOL_INDEX_VERSION 2
 
 /*
  * state: the log position that this state covers, and clocks.
@@ -16,6 +16,7 @@
  * special: kind 0, a message that came after one with a later arrival; kind 1,
  *   a message with recipients of several domains at the destination.
  * message.content: offset of the content's first block in its segment.
+ * recipient.alarm: its time, below 0 while the row is stopped, 0 = never.
  * message.live: rows left; destinations: numbers of 8 bytes each.
  */
 #define SPOOL_SQL_SCHEMA                                                       \
@@ -24,7 +25,8 @@
 	" is_clean INTEGER, is_disordered INTEGER);"                           \
 	"INSERT INTO state VALUES (1, 0, 0, 0, 0, 0, 0, 0);"                   \
 	"CREATE TABLE segment (number INTEGER PRIMARY KEY,"                    \
-	" live_count INTEGER, live_bytes INTEGER, is_damaged INTEGER);"        \
+	" live_count INTEGER, live_bytes INTEGER, is_damaged INTEGER,"         \
+	" live_content INTEGER);"                                              \
 	"CREATE TABLE destination (no INTEGER PRIMARY KEY, name BLOB UNIQUE,"  \
 	" ready INTEGER, waiting INTEGER, held INTEGER, stopped INTEGER,"      \
 	" messages INTEGER, bytes INTEGER, open_messages INTEGER,"             \
@@ -47,13 +49,16 @@
 	" envelope BLOB, destinations BLOB);"                                  \
 	"CREATE TABLE recipient (destination INTEGER, seq INTEGER,"            \
 	" idx INTEGER, lane INTEGER, place INTEGER, home INTEGER,"             \
-	" rank INTEGER, attempts INTEGER, notify INTEGER, domain BLOB,"        \
+	" rank INTEGER, attempts INTEGER, notify INTEGER, alarm INTEGER,"      \
+	" is_told INTEGER, domain BLOB,"                                       \
 	" address BLOB, orcpt BLOB, status BLOB,"                              \
 	" PRIMARY KEY (destination, seq, idx)) WITHOUT ROWID;"                 \
 	"CREATE INDEX recipient_order"                                         \
 	" ON recipient (destination, lane, place, seq, idx);"                  \
 	"CREATE INDEX recipient_due ON recipient (place, seq, idx)"            \
-	" WHERE lane = 1;"
+	" WHERE lane = 1;"                                                     \
+	"CREATE INDEX recipient_alarm ON recipient (alarm, seq, idx)"          \
+	" WHERE alarm > 0;"
 
 #define SPOOL_SQL_MESSAGE                                                      \
 	"SELECT seq, id, segment, offset, length, content, size, arrival_ms,"  \
@@ -77,8 +82,10 @@
 		     " queue_ms = ?4, wall_ms = ?5, is_clean = ?6,"            \
 		     " is_disordered = ?7 WHERE one = 1")                      \
 	X(SEGMENT_ALL,                                                         \
-	    "SELECT number, live_count, live_bytes, is_damaged FROM segment")  \
-	X(SEGMENT_SET, "INSERT OR REPLACE INTO segment VALUES (?, ?, ?, ?)")   \
+	    "SELECT number, live_count, live_bytes, is_damaged, live_content"  \
+	    " FROM segment")                                                   \
+	X(SEGMENT_SET,                                                         \
+	    "INSERT OR REPLACE INTO segment VALUES (?, ?, ?, ?, ?)")           \
 	X(SEGMENT_DROP, "DELETE FROM segment WHERE number < ?")                \
 	X(DESTINATION_BY_NAME, SPOOL_SQL_DESTINATION "WHERE name = ?")         \
 	X(DESTINATION_BY_NO, SPOOL_SQL_DESTINATION "WHERE no = ?")             \
@@ -145,20 +152,26 @@
 	    "UPDATE message SET segment = ?2, offset = ?3, length = ?4,"       \
 	    " content = ?5 WHERE seq = ?1")                                    \
 	X(MESSAGE_LIVE, "UPDATE message SET live = ?2 WHERE seq = ?1")         \
+	X(MESSAGE_AT, "UPDATE message SET destinations = ?2 WHERE seq = ?1")   \
 	X(MESSAGE_DROP, "DELETE FROM message WHERE seq = ?")                   \
 	X(ROW_ADD,                                                             \
 	    "INSERT INTO recipient VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"   \
-	    " ?, ?)")                                                          \
+	    " ?, ?, ?, ?)")                                                    \
 	X(ROW_SET,                                                             \
 	    "UPDATE recipient SET lane = ?4, place = ?5, attempts = ?6,"       \
 	    " status = ?7 WHERE destination = ?1 AND seq = ?2 AND idx = ?3")   \
+	X(ROW_ALARM, "UPDATE recipient SET alarm = ?4, is_told = ?5"           \
+		     " WHERE destination = ?1 AND seq = ?2 AND idx = ?3")      \
+	X(ROW_ALARMS, "SELECT destination, seq, alarm FROM recipient"          \
+		      " INDEXED BY recipient_alarm WHERE alarm > 0"            \
+		      " ORDER BY alarm, seq, idx")                             \
 	X(ROW_DROP, "DELETE FROM recipient WHERE destination = ? AND seq = ?"  \
 		    " AND idx = ?")                                            \
 	X(ROW_HOME, "UPDATE recipient SET lane = home, place = rank"           \
 		    " WHERE destination = ? AND seq = ? AND idx = ?")          \
 	X(ROW_GROUP,                                                           \
-	    "SELECT idx, lane, place, home, attempts, notify, domain,"         \
-	    " address, orcpt, status FROM recipient"                           \
+	    "SELECT idx, lane, place, home, attempts, notify, alarm, is_told," \
+	    " domain, address, orcpt, status FROM recipient"                   \
 	    " WHERE destination = ? AND seq = ? ORDER BY idx")                 \
 	X(ROW_NEXT,                                                            \
 	    "SELECT seq FROM recipient WHERE destination = ? AND seq > ?"      \
@@ -174,13 +187,15 @@
 
 /* What has to be true of the counts: each gives the number of offenders. */
 #define SPOOL_SQL_CHECKS(X)                                                    \
-	X("SELECT count(*) FROM message m WHERE m.live = 0 OR m.live <>"       \
-	  " (SELECT count(*) FROM recipient r WHERE r.seq = m.seq)")           \
+	X("SELECT count(*) FROM message m LEFT JOIN (SELECT seq AS s,"         \
+	  " count(*) AS n FROM recipient GROUP BY seq) ON s = m.seq"           \
+	  " WHERE m.live = 0 OR m.live <> ifnull(n, 0)")                       \
 	X("SELECT count(*) FROM recipient r WHERE NOT EXISTS"                  \
 	  " (SELECT 1 FROM message m WHERE m.seq = r.seq)")                    \
 	X("SELECT count(*) FROM recipient WHERE lane > 3 OR"                   \
 	  " (lane <> 1 AND lane <> 3 AND place <> rank) OR"                    \
-	  " (home <> 0 AND home <> 2)")                                        \
+	  " (home <> 0 AND home <> 2) OR (alarm < 0 AND lane <> 3) OR"         \
+	  " (alarm > 0 AND lane = 3)")                                         \
 	X("SELECT count(*) FROM destination d LEFT JOIN"                       \
 	  " (SELECT destination, sum(lane = 0) AS l0, sum(lane = 1) AS l1,"    \
 	  " sum(lane = 2) AS l2, sum(lane = 3) AS l3,"                         \
@@ -204,9 +219,11 @@
 	  " (SELECT 1 FROM recipient r WHERE r.destination ="                  \
 	  " domain.destination AND r.domain = domain.name AND r.lane <> 3)")   \
 	X("SELECT count(*) FROM segment s LEFT JOIN (SELECT segment,"          \
-	  " count(*) AS n, sum(length) AS b FROM message GROUP BY segment) m"  \
+	  " count(*) AS n, sum(length) AS b, sum(size) AS c FROM message"      \
+	  " GROUP BY segment) m"                                               \
 	  " ON m.segment = s.number WHERE s.live_count <> ifnull(n, 0)"        \
-	  " OR s.live_bytes <> ifnull(b, 0)")                                  \
+	  " OR s.live_bytes <> ifnull(b, 0)"                                   \
+	  " OR s.live_content <> ifnull(c, 0)")                                \
 	X("SELECT count(*) FROM destination d WHERE odd_count <>"              \
 	  " (SELECT count(*) FROM special s WHERE s.destination = d.no"        \
 	  " AND s.kind = 0) OR multi_count <> (SELECT count(*) FROM special s" \

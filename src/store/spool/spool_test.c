@@ -71,6 +71,68 @@ place_close(void *arg, struct store *store)
 		nftw(place->path, place_remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
+static struct store *
+ram_open(void *arg)
+{
+	return store_ram_new(NULL);
+}
+
+static void
+ram_close(void *arg, struct store *store)
+{
+	store->ops->close(store);
+}
+
+/* The spool and the model give the same answers to the same requests. */
+static void
+test_random(void **state)
+{
+	struct spool_place place = {.segment_size = 0};
+	struct store_contract_factory spool = {
+	    place_open, place_reopen, place_close, &place};
+	struct store_contract_factory ram = {ram_open, NULL, ram_close, NULL};
+	const char *text = getenv("SENDQ_LONG");
+	uint64_t count = text != NULL && strcmp(text, "1") == 0 ? 200 : 4;
+
+	for (uint64_t seed = 1; seed <= count; seed++) {
+		place.segment_size = seed % 2 == 0 ? 0 : 8192;
+		store_contract_random_reopen(&spool, &ram, seed, 400);
+	}
+}
+
+/* What is written ahead in the log stays within what was reserved, and the
+   records that come there are found. */
+static void
+test_written_ahead(void **state)
+{
+	struct spool_place place = {.segment_size = 65536};
+	struct store *store = place_open(&place);
+	struct os_file *file;
+	char id[STORE_ID_MAX + 1];
+	uint64_t size;
+	struct buf content;
+
+	for (int i = 0; i < 40; i++) {
+		snprintf(id, sizeof(id), "m%d", i);
+		kit_append_one(store, id, 1000, "x.test", false);
+		assert_int_equal(
+		    os_open(place.os, "log/0000000001", OS_READ, &file), 0);
+		assert_int_equal(os_size(place.os, file, &size), 0);
+		os_close(place.os, file);
+		assert_int_equal(size, 65536);
+	}
+	store = place_reopen(&place, store);
+	buf_init(&content, 1 << 20);
+	for (int i = 0; i < 40; i++) {
+		snprintf(id, sizeof(id), "m%d", i);
+		buf_clear(&content);
+		assert_int_equal(kit_read(store, id, &content), 0);
+		assert_int_equal(buf_size(&content), 1100);
+	}
+	buf_fini(&content);
+	place_close(&place, store);
+}
+
 static void
 test_sink(enum log_level level, struct str line)
 {
@@ -85,6 +147,10 @@ main(void)
 				  real = {.is_real = true};
 	struct store_contract_factory factory = {
 	    place_open, place_reopen, place_close, &sim};
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_random),
+	    cmocka_unit_test(test_written_ahead),
+	};
 	int failed = 0;
 
 	if (getenv("SENDQ_LOG") != NULL)
@@ -94,5 +160,5 @@ main(void)
 	failed += store_contract_run("spool-small-segments", &factory);
 	factory.arg = &real;
 	failed += store_contract_run("spool-real", &factory);
-	return failed;
+	return failed + cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -103,10 +103,14 @@ trial_text(struct store *store, const char *id, struct buf *out)
 		    out, "%s size=%llu", found->id, KIT_U(found->content_size));
 		kit_put_envelope(out, &found->envelope);
 		for (size_t j = 0; j < found->row_count; j++)
-			kit_put(out, "\n %u lane=%d %u due=%llu %.*s %.*s %.*s",
+			kit_put(out,
+			    "\n %u lane=%d %u due=%llu alarm=%llu/%d"
+			    " %.*s %.*s %.*s",
 			    found->rows[j].index, found->rows[j].lane,
 			    found->rows[j].attempts,
 			    KIT_U(found->rows[j].due_ms),
+			    KIT_U(found->rows[j].alarm_ms),
+			    found->rows[j].is_told,
 			    STR_ARG(found->rows[j].recipient.address),
 			    STR_ARG(found->rows[j].destination),
 			    STR_ARG(found->rows[j].status));
@@ -147,6 +151,7 @@ trial_new_message(struct trial *trial, const char *dsn_of, size_t size)
 
 		snprintf(address, sizeof(address), "u%zu@%s.org", i, name);
 		kit_set_row(message, i, address, name, name[0] == 's');
+		message->rows[i].alarm_ms = trial->now_ms + i;
 	}
 	return message;
 }
@@ -197,6 +202,11 @@ trial_make_settle(struct trial *trial)
 		result->due_ms = trial->now_ms + trial_below(trial, 300);
 		result->status = STR("451 4.2.0 later");
 	}
+	if (result->outcome == STORE_DEFERRED ||
+	    result->outcome == STORE_UNTRIED) {
+		result->alarm_ms = trial->now_ms + 77;
+		result->is_told = true;
+	}
 	request->u.settle.results = result;
 	request->u.settle.result_count = 1;
 	if (result->outcome == STORE_FAILED) {
@@ -205,6 +215,39 @@ trial_make_settle(struct trial *trial)
 		kit_set_content(request->u.settle.dsn,
 		    trial->messages[trial->message_count - 1].size);
 	}
+	return request;
+}
+
+/* The first message that is queued, or NULL. */
+static const struct trial_message *
+trial_pick(const struct trial *trial)
+{
+	for (size_t i = 0; i < trial->message_count; i++)
+		if (buf_size(&trial->messages[i].now) > 0)
+			return &trial->messages[i];
+	return NULL;
+}
+
+/* Moves a recipient or two of the message. */
+static struct store_request *
+trial_make_move(struct trial *trial, const char *id)
+{
+	static const char *const names[] = {"d0", "d1", "site"};
+	struct store_request *request = store_request_new(STORE_MOVE);
+	size_t count = 1 + trial_below(trial, 2);
+	struct store_move *moves =
+	    arena_new(&request->arena, count * sizeof(*moves));
+
+	kit_set_id(request->u.move.id, id);
+	for (size_t i = 0; i < count; i++)
+		moves[i] = (struct store_move){
+		    .index = (uint32_t)i,
+		    .destination = str_from(names[trial_below(trial, 3)]),
+		    .is_held = trial_below(trial, 2) > 0,
+		};
+	request->u.move.moves = moves;
+	request->u.move.move_count = count;
+	request->u.move.is_now = trial_below(trial, 2) > 0;
 	return request;
 }
 
@@ -271,6 +314,8 @@ trial_make(struct trial *trial, struct store_request **to)
 		while (count < wanted && trial->lease_count > 0 &&
 		       !trial_is_settled(trial, to, count))
 			to[count++] = trial_make_settle(trial);
+	} else if (kind == 14 && trial_pick(trial) != NULL) {
+		to[count++] = trial_make_move(trial, trial_pick(trial)->id);
 	} else if (kind == 15) {
 		to[count] = store_request_new(STORE_DUE);
 		to[count++]->u.due.now_ms = trial->now_ms;
@@ -375,9 +420,12 @@ trial_has_content(struct store *store, const struct trial_message *m)
 		request->u.read.index = index;
 		trial_run(store, &request, 1);
 		size = request->u.read.bytes.size;
-		is_right =
-		    request->error == 0 && done + size <= m->size &&
-		    str_equal(request->u.read.bytes, str_of(want + done, size));
+		is_right = request->error == 0;
+		/* Wrong bytes are worse than none. */
+		if (is_right &&
+		    (done + size > m->size || !str_equal(request->u.read.bytes,
+						  str_of(want + done, size))))
+			fail_msg("wrong content of %s", m->id);
 		done += size;
 		store_request_free(request);
 	}

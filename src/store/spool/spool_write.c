@@ -17,7 +17,7 @@ write_row_is_valid(const struct store_row *row)
 {
 	return row->recipient.address.size <= MAIL_ADDRESS_MAX &&
 	       row->recipient.orcpt.size <= MAIL_ORCPT_MAX &&
-	       row->recipient.notify < 16 &&
+	       row->recipient.notify < 16 && row->alarm_ms <= INT64_MAX &&
 	       row->domain.size <= STORE_DESTINATION_MAX;
 }
 
@@ -100,6 +100,7 @@ write_convert(struct spool *spool, const struct store_message *from,
 		    .home = home,
 		    .place = from->rank,
 		    .status = STR(""),
+		    .alarm_ms = row->alarm_ms,
 		};
 	}
 	return 0;
@@ -175,6 +176,7 @@ write_results_are_valid(
 		    result->outcome > STORE_UNTRIED ||
 		    result->status.size > STORE_STATUS_MAX ||
 		    result->due_ms > INT64_MAX ||
+		    result->alarm_ms > INT64_MAX ||
 		    (result->outcome == STORE_DEFERRED && result->due_ms == 0))
 			return false;
 		is_named[at] = true;
@@ -187,7 +189,8 @@ static bool
 write_settle_changes(const struct store_request *request)
 {
 	for (size_t i = 0; i < request->u.settle.result_count; i++)
-		if (request->u.settle.results[i].outcome != STORE_UNTRIED)
+		if (request->u.settle.results[i].outcome != STORE_UNTRIED ||
+		    request->u.settle.results[i].alarm_ms > 0)
 			return true;
 	return request->u.settle.dsn != NULL;
 }
@@ -241,29 +244,47 @@ write_settle(struct spool *spool, struct store_request *request, uint64_t key)
 	    &spool->index, &body, &found, &request->u.settle.is_message_done);
 }
 
+/* What is left where the lease was. */
+static int
+write_settle_left(struct spool *spool, struct store_request *request)
+{
+	struct spool_destination *destination;
+	int error = spool_destination_get(
+	    &spool->index, request->u.settle.destination, false, &destination);
+
+	if (error < 0)
+		return error == -ENOENT ? 0 : error;
+	request->u.settle.left_messages = destination->d.messages;
+	request->u.settle.left_bytes = destination->d.bytes;
+	return 0;
+}
+
 int
 spool_do_settle(struct spool *spool, struct store_request *request)
 {
 	struct spool_lease *lease = NULL;
-	struct spool_stored stored;
-	int error = spool_rows_by_id(
-	    &spool->index, str_from(request->u.settle.id), &stored);
+	uint64_t key = 0;
+	int error =
+	    spool_rows_key(&spool->index, str_from(request->u.settle.id), &key);
 
 	request->u.settle.is_message_done = false;
+	request->u.settle.left_messages = request->u.settle.left_bytes = 0;
 	if (error == 0)
-		lease = spool_lease_get(&spool->leases, stored.message.key,
-		    request->u.settle.destination);
+		lease = spool_lease_get(
+		    &spool->leases, key, request->u.settle.destination);
 	if (error == 0 && lease == NULL)
 		error = -ENOENT;
 	if (error == 0 && !write_results_are_valid(request, lease))
 		error = -EINVAL;
 	if (error == 0 && write_settle_changes(request))
-		error = write_settle(spool, request, stored.message.key);
+		error = write_settle(spool, request, key);
+	if (error == 0)
+		error = write_settle_left(spool, request);
 	/* A run that ended meanwhile may have moved the lease. */
 	if (error == 0)
-		spool_lease_end(&spool->leases,
-		    spool_lease_get(&spool->leases, stored.message.key,
-			request->u.settle.destination));
+		spool_lease_end(
+		    &spool->leases, spool_lease_get(&spool->leases, key,
+					request->u.settle.destination));
 	return error;
 }
 
