@@ -47,6 +47,12 @@ def count_pytest(output):
     return passed, failed
 
 
+def count_words(output):
+    """Of a program whose last line is "N passed, N failed"."""
+    found = re.findall(r"^(\d+) passed, (\d+) failed$", output, re.M)
+    return (int(found[-1][0]), int(found[-1][1])) if found else (0, 0)
+
+
 class Steps:
     def __init__(self, word):
         self.word = word
@@ -86,13 +92,21 @@ def main():
     options = argparse.ArgumentParser()
     options.add_argument("--mutants", action="store_true")
     options.add_argument("--long", action="store_true")
+    options.add_argument("--peers", action="store_true")
     options.add_argument("-k", metavar="WORD", default="")
     args = options.parse_args()
     LOGS.mkdir(parents=True, exist_ok=True)
     if args.long:
         os.environ["SENDQ_LONG"] = "1"
     steps = Steps(args.k)
-    if args.mutants:
+    if args.peers:
+        build(steps, "plain")
+        steps.step("peers", ["/usr/bin/python3", "test/peers/run.py"],
+                   lambda output: tuple(
+                       int(n) for n in
+                       re.findall(r"(\d+) passed, (\d+) failed", output)[-1]),
+                   3600)
+    elif args.mutants:
         steps.step("mutants", ["/usr/bin/python3", "test/mutants.py"],
                    lambda output: tuple(
                        int(n) for n in
@@ -110,6 +124,10 @@ def main():
         build(steps, "asan")
         unit_tests(steps, "asan")
         build(steps, "clang")
+        if args.long:
+            steps.step("powercut", ["/usr/bin/python3",
+                                    "test/crash/powercut.py"],
+                       count_words, 5000)
     print(f"{steps.passed} passed, {steps.failed} failed")
     return 1 if steps.failed or not steps.passed else 0
 

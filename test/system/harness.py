@@ -361,6 +361,22 @@ def site(name, domain, route, hold=True, extra=""):
 RELAY = 'relay-from = [ "127.0.0.0/8" ]\n'
 
 
+def open_path(path):
+    """Lets the roles' users reach PATH, below pytest's directory."""
+    for directory in [path, *path.parents]:
+        if str(directory).startswith("/tmp/pytest"):
+            directory.chmod(0o755)
+    return path
+
+
+def waiting(daemon):
+    """How many messages are in its queue."""
+    text = daemon.run("mailq").stdout
+    if "is empty" in text:
+        return 0
+    return int(text.rsplit("Total requests: ", 1)[1])
+
+
 def make_maildir(path):
     """A Maildir with an owner: mail is never delivered as root."""
     path = pathlib.Path(path)

@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from harness import site
+from harness import site, wait_until
 
 HELD = site("ship7", "ship7.test", "smtp://127.0.0.1:9")
 
@@ -47,6 +47,78 @@ def test_spool_is_private(daemon):
     assert d.spool.stat().st_mode & 0o077 == 0
     for path in d.spool.rglob("*"):
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+def socket_kinds():
+    """{inode: kind} of the machine's sockets."""
+    kinds = {}
+    for line in pathlib.Path("/proc/net/unix").read_text().splitlines()[1:]:
+        words = line.split()
+        kinds[words[6]] = (f"unix {words[7]}" if len(words) > 7 else "pair")
+    for name in ("tcp", "tcp6", "udp", "udp6"):
+        table = pathlib.Path(f"/proc/net/{name}").read_text()
+        for line in table.splitlines()[1:]:
+            words = line.split()
+            kinds[words[9]] = ("listener" if words[3] == "0A" and
+                               name.startswith("tcp") else name)
+    return kinds
+
+
+def descriptors(d, pid):
+    """[(kind, what)] of what a process has open."""
+    kinds = socket_kinds()
+    found = []
+    for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        what = os.readlink(entry)
+        if what.startswith("socket:["):
+            kind = kinds.get(what[8:-1], "unknown socket")
+        elif what.startswith("pipe:["):
+            kind = "pipe"
+        elif what.startswith(f"{d.spool}/"):
+            kind = "below the spool"
+        else:
+            kind = {"/dev/null": "null", str(d.log_path): "log",
+                    str(d.spool): "spool", "anon_inode:[eventpoll]": "loop",
+                    "anon_inode:[eventfd]": "event",
+                    "/memfd:sendq.conf (deleted)": "settings"}.get(what, what)
+        found.append((kind, what))
+    return found
+
+
+def test_descriptors(daemon):
+    """No process has one that it does not need, whatever it was started
+    with; and nobody has an end of others' channels."""
+    d = daemon("holder", HELD, start=False)
+    d.start(wrap=("sh", "-c", 'exec 7</etc/passwd 9>/dev/zero; exec "$@"',
+                  "sh"))
+    d.send("a@x.test", ["u@ship7.test"], b"Subject: x\r\n\r\nx\r\n")
+    d.run("mailq")
+    control = f"unix {d.control}"
+    loop = {"null", "log", "loop", "pipe", "pair"}
+    may = {"master": loop | {"settings", "spool", "listener", control},
+           "spawner": {"null", "log", "pair"},
+           "receive": loop | {"listener"},
+           "queue": loop | {"event", "spool", "below the spool"},
+           "deliver": loop,
+           "control": loop | {control}}
+    # The master has one to each; the others one to it and to their peers.
+    pairs = {"master": 5, "spawner": 2, "receive": 2, "queue": 4,
+             "deliver": 3, "control": 2}
+    owner = {}
+
+    def settled():
+        # A client's connection may still be on its way out.
+        return not any(kind == "tcp" for kind, _ in
+                       descriptors(d, d.children()["receive"]))
+
+    wait_until("clients gone", settled)
+    for role, pid in [("master", d.process.pid), *d.children().items()]:
+        found = descriptors(d, pid)
+        assert {kind for kind, _ in found} == may[role], (role, found)
+        ends = {what for kind, what in found if kind == "pair"}
+        assert len(ends) == pairs[role], (role, found)
+        for end in ends:
+            assert owner.setdefault(end, role) == role
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root to be somebody else")

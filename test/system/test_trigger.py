@@ -55,7 +55,12 @@ def test_true_counts(holder, far):
         r.ask("EHLO c")
         # More than one domain: never 251, which stops fetchmail.
         assert r.ask("ETRN ship7.test").startswith("250 2.0.0")
-        # Exactly one domain.
+        assert r.ask("ETRN one.test").startswith("250 2.0.0")
+
+
+def test_251_for_who_has_one_domain_in_all(daemon):
+    d = daemon("holder", site("one", "one.test", "smtp://127.0.0.1:9"))
+    with Raw(d.port) as r:
         assert r.ask("ETRN one.test").startswith("251 2.0.0")
 
 
@@ -192,14 +197,14 @@ def test_sendq_by_both_methods(holder, far):
 def test_sendq_shows_the_dialogue(holder):
     result = tool("sendq", "-v", f"127.0.0.1:{holder.port}", "one.test")
     assert ">>> ETRN one.test" in result.stderr
-    assert "<<< 251" in result.stderr
+    assert "<<< 250 2.0.0" in result.stderr
 
 
 def test_sendq_several_domains(holder):
     result = tool("sendq", f"127.0.0.1:{holder.port}", "one.test",
                   "foreign.test", check=False)
     lines = result.stdout.splitlines()
-    assert lines[0].startswith("one.test: 251")
+    assert lines[0].startswith("one.test: 250")
     assert lines[1].startswith("foreign.test: 459")
     assert result.returncode == 77
 

@@ -1,0 +1,158 @@
+"""Plants bugs in a copy of the source, one at a time; each must make a test
+fail. Called by script/test --mutants; the last line is "N passed, N failed",
+where a bug that was found is a pass.
+
+  python3 test/mutants.py [WORD]    only the bugs with WORD in their name
+"""
+import pathlib
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+COPY = ROOT / "build" / "mutants"
+
+# (name, file, what is there, what takes its place, the test that finds it)
+MUTANTS = [
+    ("the log is not synced", "store/spool/spool_log.c",
+     "if (os_datasync(log->os, newest->file) < 0)\n\t\treturn SPOOL_LOST;",
+     "if (newest == NULL)\n\t\treturn SPOOL_LOST;",
+     "store/spool/spool_crash_test"),
+    ("a sync that failed is tried again", "store/spool/spool_log.c",
+     "if (os_datasync(log->os, newest->file) < 0)\n\t\treturn SPOOL_LOST;",
+     "if (os_datasync(log->os, newest->file) < 0 &&\n"
+     "\t    os_datasync(log->os, newest->file) < 0)\n\t\treturn SPOOL_LOST;",
+     "store/spool/spool_fault_test"),
+    ("the directory of a new segment is not synced",
+     "store/spool/spool_log.c",
+     "os_sync_directory(log->os, \"log\") < 0))", "newest_is_lost()))",
+     "store/spool/spool_crash_test"),
+    ("staged content is not synced", "store/spool/spool_stage.c",
+     "os_sync(stages->os, stage->file) < 0 ||", "stage == NULL ||",
+     "store/spool/spool_crash_test"),
+    ("a block's check does not cover its bytes",
+     "store/spool/spool_record.c", "return crc32c(crc, block);",
+     "return block.size > 0 ? crc : crc32c(crc, block);",
+     "store/spool/spool_damage_test"),
+    ("the reply comes before the sync", "role/queue_intake.c",
+     "\tq->env->ops->store(q->env, request);\n}\n\nstatic int\nintake_commit",
+     "\tq->env->ops->store(q->env, request);\n"
+     "\tintake_answer(q, intake, 250, \"2.0.0\", \"Ok\");\n}\n\n"
+     "static int\nintake_commit", "role/queue_test"),
+    ("a store without room still says 250", "role/queue_intake.c",
+     "if (request->error == 0) {", "if (request->error <= 0) {",
+     "role/queue_test"),
+    ("the count in 253 is wrong", "role/queue_admin.c",
+     "trigger_answer(q, ask->peer, ask->request, result, count);",
+     "trigger_answer(q, ask->peer, ask->request, result, count + 1);",
+     "role/queue_test"),
+    ("mail is settled before the far end's 250", "smtp/client_job.c",
+     "if (code >= 400)\n", "if (code >= 500)\n", "smtp/client_test"),
+    ("what a dead deliver role had counts as delivered",
+     "role/queue_session.c", "SMTP_TEMPORARY, \"4.3.0\",\n",
+     "SMTP_ACCEPTED, \"4.3.0\",\n", "role/queue_test"),
+    ("the bounce is forgotten", "role/queue_settle.c",
+     "request->u.settle.dsn = dsn;",
+     "store_message_free(dsn);\n\trequest->u.settle.dsn = NULL;",
+     "role/queue_test"),
+    ("other domains are released too", "store/store.c",
+     "return count == 0;", "return domains == NULL || count < 99;",
+     "role/queue_test"),
+    ("anybody may ask", "trigger/entitle.c",
+     "conf_networks_contain(&site->from, peer);", "peer != NULL;",
+     "trigger/entitle_test"),
+    ("a dot between bare line feeds ends a message", "smtp/content.c",
+     "c->place == SMTP_CONTENT_DOT_CR && next == '\\n'",
+     "c->place != SMTP_CONTENT_DOT_CR && next == '\\n'",
+     "smtp/content_test"),
+    ("the Maildir's directory is not synced", "role/maildir.c",
+     "os_sync_directory(m->os, \"new\")", "maildir_is_lucky(m)",
+     "role/maildir_test"),
+]
+
+# What some of the planted bugs call.
+HELPERS = {
+    "newest_is_lost": "static int\nnewest_is_lost(void)\n{\n\treturn 0;\n}\n",
+    "maildir_is_lucky": "static int\nmaildir_is_lucky(struct maildir *m)\n"
+                        "{\n\treturn m == NULL;\n}\n",
+}
+
+
+def make(target):
+    return subprocess.run(
+        ["make", "-s", "-j2", "BUILD=out", "EXTRA_CFLAGS=-Wno-error",
+         *target], cwd=COPY, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True)
+
+
+def plant(path, old, new):
+    """Replaces the last OLD of the file; False if there is none."""
+    text = path.read_text()
+    at = text.rfind(old)
+    if at < 0:
+        return False
+    text = text[:at] + new + text[at + len(old):]
+    for name, body in HELPERS.items():
+        if name in new:
+            first = text.index("\nstatic ")
+            text = text[:first] + "\n" + body + text[first:]
+    path.write_text(text)
+    return True
+
+
+def try_mutant(mutant):
+    """"found", or what went wrong."""
+    _, name, old, new, test = mutant
+    path = COPY / "src" / name
+    original = path.read_text()
+    binary = f"out/test/{test}"
+    try:
+        if not plant(path, old, new):
+            return "there is no place for it any more"
+        built = make([binary])
+        if built.returncode != 0:
+            return "it does not build:\n" + built.stdout[-2000:]
+        result = subprocess.run([str(COPY / binary)], cwd=COPY, timeout=300,
+                                stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL,
+                                stdin=subprocess.DEVNULL)
+        return "found" if result.returncode != 0 else "NOT found"
+    except subprocess.TimeoutExpired:
+        return "found"
+    finally:
+        path.write_text(original)
+
+
+def main():
+    word = sys.argv[1] if len(sys.argv) > 1 else ""
+    chosen = [m for m in MUTANTS if word in m[0]]
+    shutil.rmtree(COPY / "src", ignore_errors=True)
+    COPY.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(ROOT / "src", COPY / "src")
+    shutil.copy(ROOT / "Makefile", COPY / "Makefile")
+    tests = sorted({f"out/test/{m[4]}" for m in chosen})
+    built = make(tests)
+    if built.returncode != 0:
+        print(built.stdout[-3000:])
+        print("0 passed, 1 failed")
+        return 1
+    passed = failed = 0
+    for test in tests:
+        result = subprocess.run([str(COPY / test)], cwd=COPY, timeout=300,
+                                stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL,
+                                stdin=subprocess.DEVNULL)
+        if result.returncode != 0:
+            failed += 1
+            print(f"FAILED {test} fails without any bug")
+    for mutant in chosen:
+        verdict = try_mutant(mutant)
+        passed += verdict == "found"
+        failed += verdict != "found"
+        print(f"{'ok' if verdict == 'found' else 'FAILED':6} {mutant[0]}: "
+              f"{verdict}", flush=True)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+sys.exit(main())
