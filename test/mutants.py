@@ -33,7 +33,7 @@ MUTANTS = [
     ("a block's check does not cover its bytes",
      "store/spool/spool_record.c", "return crc32c(crc, block);",
      "return block.size > 0 ? crc : crc32c(crc, block);",
-     "store/spool/spool_damage_test"),
+     "store/spool/spool_rebuild_test"),
     ("the reply comes before the sync", "role/queue_intake.c",
      "\tq->env->ops->store(q->env, request);\n}\n\nstatic int\nintake_commit",
      "\tq->env->ops->store(q->env, request);\n"
@@ -47,7 +47,8 @@ MUTANTS = [
      "trigger_answer(q, ask->peer, ask->request, result, count + 1);",
      "role/queue_test"),
     ("mail is settled before the far end's 250", "smtp/client_job.c",
-     "if (code >= 400)\n", "if (code >= 500)\n", "smtp/client_test"),
+     "if (code >= 400)\n\t\tverdict", "if (code >= 500)\n\t\tverdict",
+     "smtp/client_test"),
     ("what a dead deliver role had counts as delivered",
      "role/queue_session.c", "SMTP_TEMPORARY, \"4.3.0\",\n",
      "SMTP_ACCEPTED, \"4.3.0\",\n", "role/queue_test"),
