@@ -147,83 +147,78 @@ reply_destination(uint64_t request, const char *name, uint64_t messages)
 	reply(&m);
 }
 
+/* What is refused, and how. */
+static const struct {
+	const char *line, *error;
+	bool is_closed;
+} request_cases[] = {
+    {"", "not a JSON object", true},
+    {"{", "not a JSON object", true},
+    {"[]", "not a JSON object", true},
+    {"\"ping\"", "not a JSON object", true},
+    {"{\"do\":\"ping\",\"do\":\"ping\"}", "not a JSON object", true},
+    {"{\"do\":\"ping\"} x", "not a JSON object", true},
+    {"{\"do\":\"pi\\u0000ng\"}", "not a JSON object", true},
+    {"{}", "unknown action", false},
+    {"{\"do\":\"pong\"}", "unknown action", false},
+    {"{\"do\":1}", "unknown key, or of the wrong type", false},
+    {"{\"do\":\"list\",\"ID\":\"a\"}", "unknown key, or of the wrong type",
+	false},
+    {"{\"do\":\"list\",\"id\":1}", "unknown key, or of the wrong type", false},
+    {"{\"do\":\"list\",\"after\":true}", "unknown key, or of the wrong type",
+	false},
+    {"{\"do\":\"list\",\"after\":\"x\"}", "key is not for this action", false},
+    {"{\"do\":\"sites\",\"after\":1}", "key is not for this action", false},
+    {"{\"do\":\"ping\",\"id\":\"a\"}", "key is not for this action", false},
+    {"{\"do\":\"list\",\"id\":\"\"}", "bad id", false},
+    {"{\"do\":\"list\",\"id\":\"a/b\"}", "bad id", false},
+    {"{\"do\":\"list\",\"destination\":\"\"}", "bad destination", false},
+    {"{\"do\":\"list\",\"after\":-1}", "bad after", false},
+    {"{\"do\":\"list\",\"count\":0}", "bad count", false},
+    {"{\"do\":\"list\",\"count\":201}", "bad count", false},
+    {"{\"do\":\"delete\"}", "key is missing", false},
+    {"{\"do\":\"release\"}", "key is missing", false},
+    {"{\"do\":\"delete\",\"dry\":true,\"after\":1}", "key is missing", false},
+    {"{\"do\":\"list\",\"dry\":true}", "key is not for this action", false},
+    {"{\"do\":\"delete\",\"dry\":1}", "unknown key, or of the wrong type",
+	false},
+    {"{\"do\":\"list\",\"older\":0}", "number out of range", false},
+    {"{\"do\":\"list\",\"older\":315360001}", "number out of range", false},
+    {"{\"do\":\"list\",\"larger\":0}", "number out of range", false},
+    {"{\"do\":\"list\",\"larger\":\"1\"}", "unknown key, or of the wrong type",
+	false},
+    {"{\"do\":\"list\",\"sender\":\"\"}", "bad address", false},
+    {"{\"do\":\"list\",\"domain\":\"a b\"}", "bad domain", false},
+    {"{\"do\":\"list\",\"domain\":\"\"}", "bad domain", false},
+    {"{\"do\":\"release\",\"site\":\"ship\",\"domains\":[1]}",
+	"domains must be strings", false},
+    {"{\"do\":\"release\",\"site\":\"ship\",\"domains\":[\"a b\"]}",
+	"bad domain", false},
+    {"{\"do\":\"release\",\"site\":\"ship\","
+     "\"domains\":[\"farm.test\"]}",
+	"domain is not of this site", false},
+    {"{\"do\":\"release\",\"site\":\"ship\","
+     "\"domains\":[\"@x.test\"]}",
+	"domain is not of this site", false},
+};
+
 static void
 test_requests(void **state)
 {
-	static const struct {
-		const char *line, *error;
-		bool is_closed;
-	} cases[] = {
-	    {"", "not a JSON object", true},
-	    {"{", "not a JSON object", true},
-	    {"[]", "not a JSON object", true},
-	    {"\"ping\"", "not a JSON object", true},
-	    {"{\"do\":\"ping\",\"do\":\"ping\"}", "not a JSON object", true},
-	    {"{\"do\":\"ping\"} x", "not a JSON object", true},
-	    {"{\"do\":\"pi\\u0000ng\"}", "not a JSON object", true},
-	    {"{}", "unknown action", false},
-	    {"{\"do\":\"pong\"}", "unknown action", false},
-	    {"{\"do\":1}", "unknown key, or of the wrong type", false},
-	    {"{\"do\":\"list\",\"ID\":\"a\"}",
-		"unknown key, or of the wrong type", false},
-	    {"{\"do\":\"list\",\"id\":1}", "unknown key, or of the wrong type",
-		false},
-	    {"{\"do\":\"list\",\"after\":true}",
-		"unknown key, or of the wrong type", false},
-	    {"{\"do\":\"list\",\"after\":\"x\"}", "key is not for this action",
-		false},
-	    {"{\"do\":\"sites\",\"after\":1}", "key is not for this action",
-		false},
-	    {"{\"do\":\"ping\",\"id\":\"a\"}", "key is not for this action",
-		false},
-	    {"{\"do\":\"list\",\"id\":\"\"}", "bad id", false},
-	    {"{\"do\":\"list\",\"id\":\"a/b\"}", "bad id", false},
-	    {"{\"do\":\"list\",\"destination\":\"\"}", "bad destination",
-		false},
-	    {"{\"do\":\"list\",\"after\":-1}", "bad after", false},
-	    {"{\"do\":\"list\",\"count\":0}", "bad count", false},
-	    {"{\"do\":\"list\",\"count\":201}", "bad count", false},
-	    {"{\"do\":\"delete\"}", "key is missing", false},
-	    {"{\"do\":\"release\"}", "key is missing", false},
-	    {"{\"do\":\"delete\",\"dry\":true,\"after\":1}", "key is missing",
-		false},
-	    {"{\"do\":\"list\",\"dry\":true}", "key is not for this action",
-		false},
-	    {"{\"do\":\"delete\",\"dry\":1}",
-		"unknown key, or of the wrong type", false},
-	    {"{\"do\":\"list\",\"older\":0}", "number out of range", false},
-	    {"{\"do\":\"list\",\"older\":315360001}", "number out of range",
-		false},
-	    {"{\"do\":\"list\",\"larger\":0}", "number out of range", false},
-	    {"{\"do\":\"list\",\"larger\":\"1\"}",
-		"unknown key, or of the wrong type", false},
-	    {"{\"do\":\"list\",\"sender\":\"\"}", "bad address", false},
-	    {"{\"do\":\"list\",\"domain\":\"a b\"}", "bad domain", false},
-	    {"{\"do\":\"list\",\"domain\":\"\"}", "bad domain", false},
-	    {"{\"do\":\"release\",\"site\":\"ship\",\"domains\":[1]}",
-		"domains must be strings", false},
-	    {"{\"do\":\"release\",\"site\":\"ship\",\"domains\":[\"a b\"]}",
-		"bad domain", false},
-	    {"{\"do\":\"release\",\"site\":\"ship\","
-	     "\"domains\":[\"farm.test\"]}",
-		"domain is not of this site", false},
-	    {"{\"do\":\"release\",\"site\":\"ship\","
-	     "\"domains\":[\"@x.test\"]}",
-		"domain is not of this site", false},
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+	for (size_t i = 0; i < sizeof(request_cases) / sizeof(request_cases[0]);
+	     i++) {
 		role_conn conn = come();
 		char line[400], end[400];
 		struct message m;
 
-		snprintf(line, sizeof(line), "%s\n", cases[i].line);
+		snprintf(line, sizeof(line), "%s\n", request_cases[i].line);
 		snprintf(end, sizeof(end), "{\"end\":true,\"error\":\"%s\"}\n",
-		    cases[i].error);
+		    request_cases[i].error);
 		say(conn, line, end);
-		assert_int_equal(fake_is_open(&f, conn), !cases[i].is_closed);
+		assert_int_equal(
+		    fake_is_open(&f, conn), !request_cases[i].is_closed);
 		assert_false(fake_take_frame(&f, QUEUE, &m));
-		if (!cases[i].is_closed)
+		if (!request_cases[i].is_closed)
 			fake_close(&f, conn, 0);
 	}
 }

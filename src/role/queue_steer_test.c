@@ -205,6 +205,34 @@ test_requeue_of_a_site_that_is_gone(void **state)
 	world_fini(&w);
 }
 
+/* What is routed anew has the times of its new route. */
+static void
+test_requeue_sets_the_alarm(void **state)
+{
+	static const char config[] = "hostname = \"mx2.isp.test\"\n"
+				     "spool = \"ram:\"\n"
+				     "expire = \"2h\"\n"
+				     "route = ( { domain = \"*\", "
+				     "to = \"smtp://127.0.0.9:25\" } )\n";
+	struct world w;
+	uint64_t end_ms;
+
+	world_init(&w, "hold = true");
+	end_ms = w.f.now_ms + 7200000;
+	intake_one(&w, "", "u@ship7.test");
+	world_again(&w, config);
+	steer_expect(&w, MESSAGE_STEER_REQUEUE, "site:ship7", false, "1 0 1");
+	while (w.f.wake_ms < end_ms) {
+		fake_timer(&w.f, w.f.wake_ms);
+		pump(&w);
+	}
+	assert_int_equal(queued(&w), 1);
+	fake_timer(&w.f, end_ms);
+	pump(&w);
+	assert_int_equal(queued(&w), 0);
+	world_fini(&w);
+}
+
 /* Held and not held any more, and the other way round: at start, by itself. */
 static void
 test_start_gives_new_homes(void **state)
@@ -213,22 +241,22 @@ test_start_gives_new_homes(void **state)
 	struct message m;
 
 	world_init(&w, "hold = true");
-	for (int i = 0; i < 250; i++)
+	for (int i = 0; i < 1050; i++)
 		intake_one(&w, "a@x.test", "u@ship7.test");
 	world_again_site(&w, "hold = false");
 	expect(&w, DELIVER, MESSAGE_SESSION_START, &m);
-	expect_destination(&w, "site:ship7", "250/0/0/0", "");
+	expect_destination(&w, "site:ship7", "1050/0/0/0", "");
 	/* One waits; it is left until its time. */
 	next(&w, m.u.session_start.session, 1);
 	expect(&w, DELIVER, MESSAGE_JOB, &m);
 	settle(&w, &m, 1, SMTP_TEMPORARY, "451 later");
-	expect_destination(&w, "site:ship7", "249/1/0/0", "");
+	expect_destination(&w, "site:ship7", "1049/1/0/0", "");
 	world_again_site(&w, "hold = true");
 	expect_none(&w, DELIVER, MESSAGE_SESSION_START);
-	expect_destination(&w, "site:ship7", "0/1/249/0", "");
+	expect_destination(&w, "site:ship7", "0/1/1049/0", "");
 	world_again_site(&w, "hold = true");
-	expect_destination(&w, "site:ship7", "0/1/249/0", "");
-	trigger(&w, "ship7", NULL, MESSAGE_TRIGGER_STARTED, 250);
+	expect_destination(&w, "site:ship7", "0/1/1049/0", "");
+	trigger(&w, "ship7", NULL, MESSAGE_TRIGGER_STARTED, 1050);
 	world_fini(&w);
 }
 
@@ -381,6 +409,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_requeue_clears_the_backoff),
 	    cmocka_unit_test(test_requeue_of_a_site_that_is_gone),
+	    cmocka_unit_test(test_requeue_sets_the_alarm),
 	    cmocka_unit_test(test_start_gives_new_homes),
 	    cmocka_unit_test(test_expire),
 	    cmocka_unit_test(test_expire_many),

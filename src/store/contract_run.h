@@ -62,6 +62,7 @@ store_contract_run(
 	    CONTRACT_TEST(steer_move),
 	    CONTRACT_TEST(steer_move_leased),
 	    CONTRACT_TEST(steer_move_counts),
+	    CONTRACT_TEST(steer_move_disordered),
 	    CONTRACT_TEST(steer_move_refuses),
 	    CONTRACT_TEST(steer_lease),
 	    CONTRACT_TEST(steer_lease_slices),

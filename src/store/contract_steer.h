@@ -302,6 +302,28 @@ steer_move_counts(void **state)
 	buf_fini(&before);
 }
 
+/* One that came last but was appended first goes among older ones. */
+static void
+steer_move_disordered(void **state)
+{
+	static const struct store_move there[] = {{0, STR("q"), false, 0}};
+	struct kit *kit = *state;
+	struct buf got;
+
+	kit_append_one(kit->store, "A", 9, "p", false);
+	kit_append_one(kit->store, "B", 2, "q", false);
+	steer_move_expect(kit->store, "A", there, 1, false, "0 1 1 0");
+	for (int i = 0; i < 2; i++) {
+		buf_init(&got, KIT_STATE_MAX);
+		kit_put_destinations(kit->store, &got, false, 0, 9);
+		assert_true(str_equal(buf_str(&got),
+		    STR("q rows=2/0/0/0 messages=2 bytes=211 oldest=1002"
+			" due=0 failures=0\n")));
+		buf_fini(&got);
+		kit_reopen(kit);
+	}
+}
+
 static void
 steer_move_refuses(void **state)
 {

@@ -5,8 +5,6 @@ import json
 import os
 import pathlib
 import re
-import resource
-import shutil
 import socket
 import subprocess
 import threading
@@ -14,7 +12,7 @@ import time
 
 import pytest
 
-from harness import (BIN, ROOT, Daemon, Sink, free_port, site, tool,
+from harness import (BIN, MODE, ROOT, Daemon, Sink, free_port, site, tool,
                      wait_until)
 
 BODY = b"Subject: x\r\n\r\nbody\r\n"
@@ -145,7 +143,8 @@ def test_requeue_of_a_site_that_is_gone(daemon, sink, is_up):
     d.stop()
     d.write_config(away(far.port))
     d.start()
-    assert re.search(r"no-route - destination=site:ship7 messages=3", d.log())
+    wait_until("a word about it", lambda: re.search(
+        r"no-route - destination=site:ship7 messages=3", d.log()))
     text = d.run("sendqctl", "destinations").stdout
     assert re.search(r"(?m)^site:ship7 +3 .* no-route ", text), text
     if not is_up:
@@ -341,18 +340,18 @@ def full(tmp_path_factory):
     try:
         fill(d.port, [f"u{n}@ship7.test" for n in range(12500)] +
              [f"u{n}@b.test" for n in range(2000)] +
-             [f"u{n}@dead.test" for n in range(5000)] +
-             [f"u{n}@slow.test" for n in range(500)])
+             [f"u{n}@dead.test" for n in range(5400)] +
+             [f"u{n}@slow.test" for n in range(100)])
         d.run("sendqctl", "hold", "--domain", "b.test")
         wait_until("deferrals", lambda: len(
-            listing(d, "--domain", "slow.test", "--larger", "1")) == 500 and
+            listing(d, "--domain", "slow.test", "--larger", "1")) == 100 and
             d.run("sendqctl", "--json", "top").stdout.count(
-                '"waiting":500') == 1)
+                '"waiting":100') == 1)
     finally:
         d.stop()
         slow.stop()
-    assert lanes(d) == {"held": 12500, "stopped": 2000, "ready": 5000,
-                        "waiting": 500}
+    assert lanes(d) == {"held": 12500, "stopped": 2000, "ready": 5400,
+                        "waiting": 100}
     return d
 
 
@@ -390,10 +389,12 @@ def test_index_comes_back_by_itself(full, place, hurt):
     before = d.run("sendqctl", "--json", "list").stdout
     places = d.run("sendqctl", "--json", "destinations").stdout
     hurt(d.spool / "queue.db")
+    was_set_aside = hurt in (truncated, flipped)
     after = d.run("sendqctl", "--json", "list").stdout
     assert before.splitlines() == after.splitlines()
     assert len(before.splitlines()) == 20000
     assert d.run("sendqctl", "--json", "destinations").stdout == places
+    assert any(d.spool.glob("queue.db.damaged-*")) == was_set_aside
     text = d.run("sendqctl", "check").stdout
     assert "20000 messages" in text and ": 0 wrong" in text
 
@@ -428,10 +429,20 @@ def test_a_listing_streams(full, place):
         whole = time.monotonic() - began
         assert count == 20000
         assert first < whole / 4
+        # Sanitizers keep what was freed.
+        if "asan" in MODE:
+            return
         assert tool_kb < 20000
         for name, pid in roles.items():
             assert memory(pid, "VmHWM") < before[name] + 16000, name
-        # One that reads slowly holds back the listing, not the daemon.
+    finally:
+        d.stop()
+
+
+def test_a_slow_reader_holds_back_nobody(full, place):
+    d = copy_of(full, place)
+    d.start()
+    try:
         with subprocess.Popen(
                 [str(BIN / "sendqctl"), "-c", str(d.config), "--json", "list"],
                 stdout=subprocess.PIPE) as tool_:

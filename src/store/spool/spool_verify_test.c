@@ -19,6 +19,7 @@ verify_begin(void)
 	static const struct kit_row rows[] = {
 	    {"a@x.org", "d", false}, {"b@x.org", "e", true}, {NULL}};
 	struct store_result done = {1, STORE_DELIVERED, 0, STR("")};
+	struct store_result later = {0, STORE_DEFERRED, 5000, STR("451")};
 	struct os *os = os_sim_new(1);
 	struct store_message *message;
 	struct store *store;
@@ -35,6 +36,9 @@ verify_begin(void)
 	message->is_staged = true;
 	message->content_size = 150000;
 	assert_int_equal(kit_append(store, message), 0);
+	/* What waited goes home with its move. */
+	kit_expect_take(store, "d", false, 2, "small wide");
+	assert_int_equal(kit_settle(store, "wide", "d", later, NULL), 0);
 	steer_move_expect(store, "wide", moves, 1, true, "0 1 1 0");
 	assert_int_equal(
 	    kit_change(store, STORE_CHANGE_HOLD, "none", "", &changed, &leased),
