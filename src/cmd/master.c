@@ -20,6 +20,7 @@
 #include "net/channel.h"
 #include "net/privilege.h"
 #include "net/log_target.h"
+#include "os/machine.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -29,7 +30,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #define MASTER_SIGNALS 4
@@ -67,15 +67,6 @@ struct master {
 
 static void master_start_all(struct master *master);
 
-static uint64_t
-master_now_ms(void)
-{
-	struct timespec now;
-
-	CHECK(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static void
 master_set_timer(struct event *timer, uint64_t wait_ms)
 {
@@ -92,7 +83,7 @@ master_back_off(uint64_t started_ms, uint64_t *backoff_ms)
 {
 	uint64_t wait_ms = *backoff_ms;
 
-	if (wait_ms == 0 || master_now_ms() - started_ms >= MASTER_STEADY_MS)
+	if (wait_ms == 0 || machine_mono_ms() - started_ms >= MASTER_STEADY_MS)
 		wait_ms = MASTER_BACKOFF_MS;
 	*backoff_ms = wait_ms * 2 < MASTER_BACKOFF_MAX_MS
 	                  ? wait_ms * 2
@@ -296,7 +287,7 @@ master_start_child(struct master_child *child)
 	    .places = &master->places};
 	int error = master_child_start(child, &start);
 
-	child->started_ms = master_now_ms();
+	child->started_ms = machine_mono_ms();
 	if (error < 0) {
 		log_event(LOG_ERROR, "start-failed", "", "role=%s error=%s",
 		    privilege_role_name(child->kind), strerror(-error));
@@ -368,7 +359,7 @@ master_start_all(struct master *master)
 	CHECK(master_count_running(master, false) == 0);
 	master->state = MASTER_RUNNING;
 	master->is_ready = false;
-	master->started_ms = master_now_ms();
+	master->started_ms = machine_mono_ms();
 	master_make_children(master);
 	for (size_t i = 0; i < master->child_count; i++)
 		(void)master_start_child(&master->children[i]);

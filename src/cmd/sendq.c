@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "cmd/dial.h"
 #include "mail/address.h"
+#include "os/machine.h"
 #include "trigger/ask.h"
 
 #include <errno.h>
@@ -19,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SENDQ_PORT       25
@@ -53,15 +53,6 @@ struct sendq {
 	bool is_verbose;
 	int fd;
 };
-
-static uint64_t
-sendq_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* Shows bytes of the dialogue line by line; others than text are escaped. */
 static void
@@ -121,7 +112,7 @@ sendq_read(struct sendq *s)
 	if (s->is_verbose)
 		sendq_show("<<< ", str_of(bytes, (size_t)n));
 	(void)trigger_ask_feed(
-	    s->ask, str_of(bytes, (size_t)n), sendq_now_ms());
+	    s->ask, str_of(bytes, (size_t)n), machine_mono_ms());
 	return true;
 }
 
@@ -130,7 +121,7 @@ sendq_talk(struct sendq *s)
 {
 	while (trigger_ask_next(s->ask) != TRIGGER_ASK_CLOSE) {
 		struct pollfd p = {.fd = s->fd, .events = POLLIN};
-		uint64_t now_ms = sendq_now_ms();
+		uint64_t now_ms = machine_mono_ms();
 		uint64_t deadline_ms = trigger_ask_deadline(s->ask);
 		uint64_t wait_ms =
 		    deadline_ms > now_ms ? deadline_ms - now_ms : 0;
@@ -149,7 +140,7 @@ sendq_talk(struct sendq *s)
 			trigger_ask_lost(
 			    s->ask, TRIGGER_ASK_LATER, "connection lost");
 		else
-			trigger_ask_timer(s->ask, sendq_now_ms());
+			trigger_ask_timer(s->ask, machine_mono_ms());
 	}
 	/* QUIT, if it is still there to be said. */
 	(void)sendq_write(s);
@@ -289,7 +280,7 @@ main(int argc, char **argv)
 		domains[i] = str_from(argv[optind + 1 + (int)i]);
 	s.is_verbose = o.is_verbose;
 	s.fd = dial_open(host, port, o.timeout_ms, &outcome, reason);
-	s.ask = trigger_ask_new(&o.ask, domains, count, sendq_now_ms());
+	s.ask = trigger_ask_new(&o.ask, domains, count, machine_mono_ms());
 	if (s.fd < 0)
 		trigger_ask_lost(s.ask, outcome, reason);
 	else

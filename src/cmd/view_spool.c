@@ -6,6 +6,7 @@
 #include "cmd/view_spool.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "os/machine.h"
 #include "os/os.h"
 #include "role/control.h"
 #include "role/control_request.h"
@@ -21,7 +22,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #define VIEW_PAGE 50 /* messages that are routed anew at a time */
@@ -58,16 +58,6 @@ view_log(enum log_level level, struct str line)
 		fprintf(stderr, "%.*s\n", STR_ARG(line));
 }
 
-static uint64_t
-view_wall_ms(void)
-{
-	struct timespec now;
-
-	if (clock_gettime(CLOCK_REALTIME, &now) < 0)
-		return 0;
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* Opens the spool in the directory FD, which becomes the view's: 0, -errno. */
 static int
 view_spool_begin(
@@ -85,7 +75,7 @@ view_spool_begin(
 	if (error < 0)
 		return error;
 	view->store->ops->info(view->store, &info);
-	view->wall_ms = view_wall_ms();
+	view->wall_ms = machine_wall_ms();
 	view->queue_ms = store_time_resumed(&info, view->wall_ms);
 	return 0;
 }

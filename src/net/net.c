@@ -9,26 +9,16 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/net_internal.h"
+#include "os/machine.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Longest sleep of the one timer; it is armed again afterwards. */
 #define NET_SLEEP_MAX_MS 3600000
-
-static uint64_t
-net_clock_ms(clockid_t clock)
-{
-	struct timespec now;
-
-	CHECK(clock_gettime(clock, &now) == 0 && now.tv_sec >= 0);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 void
 net_begin(struct net *net)
@@ -36,7 +26,7 @@ net_begin(struct net *net)
 	if (net->is_in_turn)
 		return;
 	net->is_in_turn = true;
-	net->now_ms = net_clock_ms(CLOCK_MONOTONIC);
+	net->now_ms = machine_mono_ms();
 }
 
 struct net *
@@ -82,21 +72,13 @@ net_wake_at(struct role_env *env, uint64_t due_ms)
 static uint64_t
 net_wall_ms(struct role_env *env)
 {
-	return net_clock_ms(CLOCK_REALTIME);
+	return machine_wall_ms();
 }
 
 static void
 net_random(struct role_env *env, void *data, size_t size)
 {
-	size_t done = 0;
-
-	while (done < size) {
-		ssize_t n = getrandom((char *)data + done, size - done, 0);
-
-		CHECK(n >= 0 || errno == EINTR);
-		if (n > 0)
-			done += (size_t)n;
-	}
+	machine_random(data, size);
 }
 
 static void

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "os/machine.h"
 #include "os/os_name.h"
 
 #include <dirent.h>
@@ -19,10 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #define OS_REAL_DIRECTORIES 8
@@ -374,39 +373,21 @@ os_real_room(struct os *os, uint64_t *bytes_out)
 }
 
 static uint64_t
-os_real_clock_ms(clockid_t clock)
-{
-	struct timespec now;
-
-	CHECK(clock_gettime(clock, &now) == 0);
-	CHECK(now.tv_sec >= 0);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
-static uint64_t
 os_real_mono_ms(struct os *os)
 {
-	return os_real_clock_ms(CLOCK_MONOTONIC);
+	return machine_mono_ms();
 }
 
 static uint64_t
 os_real_wall_ms(struct os *os)
 {
-	return os_real_clock_ms(CLOCK_REALTIME);
+	return machine_wall_ms();
 }
 
 static void
 os_real_random(struct os *os, void *data, size_t size)
 {
-	size_t done = 0;
-
-	while (done < size) {
-		ssize_t n = getrandom((char *)data + done, size - done, 0);
-
-		CHECK(n >= 0 || errno == EINTR);
-		if (n > 0)
-			done += (size_t)n;
-	}
+	machine_random(data, size);
 }
 
 static void
