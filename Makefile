@@ -92,6 +92,7 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin
 	install $(BUILD)/bin/sendq $(DESTDIR)$(PREFIX)/bin/
 	install $(BUILD)/bin/sendqd $(BUILD)/bin/sendqctl $(DESTDIR)$(PREFIX)/sbin/
+	install -D -m 644 contrib/sendqctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sendqctl
 	for page in man/*.[1578] $(BUILD)/man/*.[1578]; do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; \
 	done
