@@ -5,36 +5,23 @@
  */
 #include "base/check.h"
 #include "base/mem.h"
-#include "mail/address.h"
 #include "store/spool/spool_engine.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool
-write_row_is_valid(const struct store_row *row)
-{
-	return row->recipient.address.size <= MAIL_ADDRESS_MAX &&
-	       row->recipient.orcpt.size <= MAIL_ORCPT_MAX &&
-	       row->recipient.notify < 16 && row->alarm_ms <= INT64_MAX &&
-	       row->domain.size <= STORE_DESTINATION_MAX;
-}
-
+/* What the store's own check lets through, SQLite must hold: its numbers are
+   signed. */
 bool
 spool_message_is_valid(const struct store_message *message)
 {
-	const struct mail_envelope *e = &message->envelope;
-
 	if (!store_message_is_valid(message) || message->rank > INT64_MAX ||
 	    message->arrival_ms > INT64_MAX ||
-	    message->content_size > INT64_MAX ||
-	    e->sender.size > MAIL_ADDRESS_MAX ||
-	    e->envid.size > MAIL_ENVID_MAX || e->auth.size > MAIL_AUTH_MAX ||
-	    e->priority < -9 || e->priority > 9)
+	    message->content_size > INT64_MAX)
 		return false;
 	for (size_t i = 0; i < message->row_count; i++)
-		if (!write_row_is_valid(&message->rows[i]))
+		if (message->rows[i].alarm_ms > INT64_MAX)
 			return false;
 	return true;
 }
