@@ -7,7 +7,7 @@
 # DIRS=          limits the library to some of the layers
 MODE ?= plain
 BUILD ?= build/$(MODE)
-DIRS ?= base os conf mail smtp store store/ram store/spool sched trigger role net cmd
+DIRS ?= base os conf mail smtp store store/ram store/spool store/mqueue sched trigger role net cmd
 PKGS = libevent libevent_pthreads libunbound sqlite3 libconfig libseccomp \
        jansson libssl libcrypto
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
@@ -28,12 +28,12 @@ HARDEN += -D_FORTIFY_SOURCE=2
 endif
 ifeq ($(MODE),asan)
 CC = gcc
-CFLAGS = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
+CFLAGS = -Og -g1 -fsanitize=address,undefined -fno-sanitize-recover=all \
          -fno-omit-frame-pointer
 LDFLAGS += -fsanitize=address,undefined
 endif
 VERSION = 0.1.0
-ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -DSENDQ_VERSION=\"$(VERSION)\" -Isrc $(PKG_CFLAGS) $(CFLAGS) $(WARN) \
+ALL_CFLAGS = -std=c17 -D_GNU_SOURCE -DSENDQ_VERSION=\"$(VERSION)\" -DSENDQD_PATH=\"$(PREFIX)/sbin/sendqd\" -Isrc -Itest $(PKG_CFLAGS) $(CFLAGS) $(WARN) \
              $(HARDEN) -MMD -MP $(EXTRA_CFLAGS)
 ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack $(LDFLAGS)
 
@@ -68,9 +68,21 @@ $(BUILD)/bin/%: $(BUILD)/obj/cmd/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
-$(BUILD)/test/%: $(BUILD)/obj/%.o $(LIB)
+# Each test can run in a process of its own: test/unit/apart.c.
+$(BUILD)/obj/apart.o: test/unit/apart.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# What every store promises, as tests: only test programs have it.
+CONTRACT = $(patsubst src/%.c,$(BUILD)/obj/%.o,$(wildcard src/store/contract/*.c))
+$(BUILD)/contract.a: $(CONTRACT)
+	@rm -f $@
+	ar rcs $@ $(CONTRACT)
+
+$(BUILD)/test/%: $(BUILD)/obj/%.o $(BUILD)/obj/apart.o $(BUILD)/contract.a $(LIB)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -Wl,--wrap=_cmocka_run_group_tests -o $@ $^ \
+	    $(PKG_LIBS) -lcmocka
 
 test-programs: $(TEST_BINS)
 
@@ -100,6 +112,6 @@ install: all
 clean:
 	rm -rf build
 
--include $(OBJECTS:.o=.d) $(TEST_BINS:$(BUILD)/test/%=$(BUILD)/obj/%.d)
+-include $(OBJECTS:.o=.d) $(CONTRACT:.o=.d) $(TEST_BINS:$(BUILD)/test/%=$(BUILD)/obj/%.d)
 .PHONY: all install test-programs unit format lint check clean
 .SECONDARY:

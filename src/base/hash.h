@@ -10,6 +10,17 @@
 
 #define uthash_malloc(size)   mem_new(1, size)
 #define uthash_fatal(message) CHECK(!message)
+/* A function where uthash would repeat its text at each use. */
+#define HASH_FUNCTION(key, size, hash) ((hash) = hash_of(key, size))
 #include <uthash.h>
+
+static inline unsigned
+hash_of(const void *key, size_t size)
+{
+	unsigned hash;
+
+	HASH_JEN(key, size, hash);
+	return hash;
+}
 
 #endif

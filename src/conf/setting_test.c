@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/num.h"
 #include "conf/conf.h"
+#include "unit/apart.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -195,6 +196,27 @@ step(const struct setting *row)
 	return row->type == SETTING_DURATION ? 1000 : 1;
 }
 
+static int
+limits_of_row(void *arg)
+{
+	const struct setting *row = arg;
+	uint64_t under = row->min - step(row);
+	struct conf *conf = read_value(row, row->min);
+
+	if (conf == NULL)
+		fail_msg("%s at its minimum", row->name);
+	conf_free(conf);
+	conf = read_value(row, row->max);
+	if (conf == NULL)
+		fail_msg("%s at its maximum", row->name);
+	conf_free(conf);
+	if (row->min > 0 && read_value(row, under) != NULL)
+		fail_msg("%s under its minimum", row->name);
+	if (read_value(row, row->max + step(row)) != NULL)
+		fail_msg("%s over its maximum", row->name);
+	return 0;
+}
+
 static void
 test_limits(void **state)
 {
@@ -202,23 +224,10 @@ test_limits(void **state)
 	const struct setting *rows = setting_table(&count);
 
 	for (size_t i = 0; i < count; i++) {
-		uint64_t under = rows[i].min - step(&rows[i]);
-		struct conf *conf;
+		struct setting row = rows[i];
 
-		if (rows[i].max == 0 || rows[i].type == SETTING_FLAG)
-			continue;
-		conf = read_value(&rows[i], rows[i].min);
-		if (conf == NULL)
-			fail_msg("%s at its minimum", rows[i].name);
-		conf_free(conf);
-		conf = read_value(&rows[i], rows[i].max);
-		if (conf == NULL)
-			fail_msg("%s at its maximum", rows[i].name);
-		conf_free(conf);
-		if (rows[i].min > 0 && read_value(&rows[i], under) != NULL)
-			fail_msg("%s under its minimum", rows[i].name);
-		if (read_value(&rows[i], rows[i].max + step(&rows[i])) != NULL)
-			fail_msg("%s over its maximum", rows[i].name);
+		if (row.max != 0 && row.type != SETTING_FLAG)
+			apart(limits_of_row, &row);
 	}
 }
 

@@ -1,25 +1,10 @@
 /*
  * The contract tests: what store.h promises, as tests that every engine runs.
- * A header of static functions, so that it is in test programs only:
+ * They lie in src/store/contract, which only test programs are linked with:
  *
  *   x_test.c:  #include "store/contract_test.h"
  *              ... a struct store_contract_factory ...
  *              return store_contract_run("x", &factory);
- *
- * Three entry points:
- *   int  store_contract_run(const char *name,
- *            const struct store_contract_factory *factory);
- *        Runs all cases through cmocka; the number of failed ones.
- *   void store_contract_random(struct store *a, struct store *b,
- *            uint64_t seed, size_t steps);
- *        Gives the same random requests to two empty engines and compares
- *        every answer; a difference prints seed and step and aborts.
- *   void store_contract_random_reopen(
- *            const struct store_contract_factory *a,
- *            const struct store_contract_factory *b,
- *            uint64_t seed, size_t steps);
- *        The same with engines that it opens, and closes and opens again on
- *        the way where the factory can.
  */
 #ifndef STORE_CONTRACT_TEST_H
 #define STORE_CONTRACT_TEST_H
@@ -40,14 +25,18 @@ struct store_contract_factory {
 	void *arg;
 };
 
-#include "store/contract_kit.h"
+/* Runs all cases through cmocka; the number of failed ones. */
+int store_contract_run(
+    const char *name, const struct store_contract_factory *factory);
+/* Gives the same random requests to two empty engines and compares every
+   answer; a difference prints seed and step and aborts. */
+void store_contract_random(
+    struct store *a, struct store *b, uint64_t seed, size_t steps);
+/* The same with engines that it opens, and closes and opens again on the way
+   where the factory can. */
+void store_contract_random_reopen(const struct store_contract_factory *a,
+    const struct store_contract_factory *b, uint64_t seed, size_t steps);
 
-#include "store/contract_cases.h"
-#include "store/contract_alarm.h"
-#include "store/contract_limits.h"
-#include "store/contract_lists.h"
-#include "store/contract_steer.h"
-#include "store/contract_random.h"
-#include "store/contract_run.h"
+#include "store/contract_kit.h"
 
 #endif

@@ -2,6 +2,7 @@
    the random driver stays in step and that the engine has no hidden state. */
 #include "store/ram/ram.h"
 #include "store/contract_test.h"
+#include "unit/apart.h"
 
 #include "os/os_sim.h"
 
@@ -25,20 +26,30 @@ static const struct store_contract_factory ram_test_factory = {
     .close = ram_test_close,
 };
 
+static int
+ram_test_seed(void *arg)
+{
+	const uint64_t *seed = arg;
+	struct store *a = store_ram_new(NULL);
+	struct store *b = store_ram_new(NULL);
+
+	store_contract_random(a, b, *seed, RAM_TEST_STEPS);
+	a->ops->close(a);
+	b->ops->close(b);
+	return 0;
+}
+
 static void
 ram_test_random(void **state)
 {
-	for (uint64_t seed = 1; seed <= RAM_TEST_SEEDS; seed++) {
-		struct store *a = store_ram_new(NULL);
-		struct store *b = store_ram_new(NULL);
-
-		store_contract_random(a, b, seed, RAM_TEST_STEPS);
-		a->ops->close(a);
-		b->ops->close(b);
-	}
+	for (uint64_t seed = 1; seed <= RAM_TEST_SEEDS; seed++)
+		apart(ram_test_seed, &seed);
 	store_contract_random_reopen(
 	    &ram_test_factory, &ram_test_factory, 99, RAM_TEST_STEPS);
 }
+
+static const struct kit_row ram_test_row[] = {
+    {"a@x.org", "x.org", false}, {NULL}};
 
 /* Content that does not fit the room is refused, and nothing is changed. */
 static void
@@ -50,14 +61,14 @@ ram_test_room(void **state)
 
 	os_sim_set_room(os, 1000);
 	assert_int_equal(
-	    kit_append(store, kit_message("A", 1, 1001, contract_row)),
+	    kit_append(store, kit_message("A", 1, 1001, ram_test_row)),
 	    -ENOSPC);
 	assert_int_equal(kit_stage(store, "A", 0, 1001), -ENOSPC);
 	text = kit_state(store);
 	assert_int_equal(buf_size(&text), 0);
 	buf_fini(&text);
 	assert_int_equal(
-	    kit_append(store, kit_message("A", 1, 1000, contract_row)), 0);
+	    kit_append(store, kit_message("A", 1, 1000, ram_test_row)), 0);
 	store->ops->close(store);
 	os_free(os);
 }

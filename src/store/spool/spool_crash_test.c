@@ -4,7 +4,9 @@
  * power goes once more while the clone recovers.  SENDQ_LONG=1 in the
  * environment tries every way of cutting at every call.
  */
+#include "store/contract/contract_own.h"
 #include "store/spool/spool_trial.h"
+#include "unit/apart.h"
 
 struct cut {
 	struct trial *trial;
@@ -97,21 +99,44 @@ cut_inner_hook(void *arg, struct os *os)
 	    (enum os_sim_crash)((n * 5 + cut->call / 10) % OS_SIM_CRASHES));
 }
 
-static void
-cut_try(struct cut *cut, struct os *os, enum os_sim_crash how, bool is_twice)
+/* One cut at the call that is being made. */
+struct cut_once {
+	struct cut *cut;
+	struct os *os;
+	enum os_sim_crash how;
+	bool is_twice; /* and again during recovery */
+};
+
+/* The number of states that it looked at. */
+static int
+cut_try_apart(void *arg)
 {
-	struct os *clone = os_sim_crash(os, how, cut->call);
+	const struct cut_once *once = arg;
+	struct cut *cut = once->cut;
+	struct os *clone = os_sim_crash(once->os, once->how, cut->call);
+	uint64_t before = cut->state_count;
 	struct store *store;
 
 	snprintf(cut->where, sizeof(cut->where), "step %llu call %llu way %d",
-	    KIT_U(cut->trial->step), KIT_U(cut->call), how);
+	    KIT_U(cut->trial->step), KIT_U(cut->call), once->how);
 	cut->inner = 0;
-	if (is_twice)
+	if (once->is_twice)
 		os_sim_set_hook(clone, cut_inner_hook, cut);
 	store = cut_open(cut, clone);
 	os_sim_set_hook(clone, NULL, NULL);
 	cut_use(cut, store, clone);
 	os_free(clone);
+	before = cut->state_count - before;
+	cut->state_count -= before;
+	return (int)(before < APART_MAX ? before : APART_MAX);
+}
+
+static void
+cut_try(struct cut *cut, struct os *os, enum os_sim_crash how, bool is_twice)
+{
+	struct cut_once once = {cut, os, how, is_twice};
+
+	cut->state_count += (uint64_t)apart(cut_try_apart, &once);
 }
 
 static void
@@ -132,16 +157,29 @@ cut_hook(void *arg, struct os *os)
 		    cut->call % 10 == 0);
 }
 
+static int
+cut_all_apart(void *arg)
+{
+	struct cut_once *once = arg;
+
+	cut_inner_try(once->cut, once->os, once->cut->call, once->how);
+	return 1;
+}
+
 /* Every way of cutting, several times: for a few calls that matter. */
 static void
 cut_hook_all(void *arg, struct os *os)
 {
 	struct cut *cut = arg;
 
-	for (int how = 0; how < OS_SIM_CRASHES; how++)
-		cut_inner_try(cut, os, ++cut->call, (enum os_sim_crash)how);
-	for (int i = 0; i < CUT_TRIES; i++)
-		cut_inner_try(cut, os, ++cut->call, OS_SIM_CRASH_SUBSET);
+	for (int i = 0; i < OS_SIM_CRASHES + CUT_TRIES; i++) {
+		struct cut_once once = {.cut = cut, .os = os};
+
+		once.how = i < OS_SIM_CRASHES ? (enum os_sim_crash)i
+		                              : OS_SIM_CRASH_SUBSET;
+		cut->call++;
+		apart(cut_all_apart, &once);
+	}
 }
 
 /* One batch of COUNT requests on both engines, with cuts. */

@@ -4,7 +4,9 @@
  * and a failed sync ends the process.  SENDQ_LONG=1 in the environment tries
  * every call.
  */
+#include "store/contract/contract_own.h"
 #include "store/spool/spool_trial.h"
+#include "unit/apart.h"
 
 #define FAULT_STEPS 60
 
@@ -138,6 +140,19 @@ fault_run(uint64_t n, int error, bool is_dropping)
 	return is_reached;
 }
 
+struct fault_case {
+	uint64_t n;
+	int error;
+};
+
+static int
+fault_apart(void *arg)
+{
+	const struct fault_case *c = arg;
+
+	return fault_run(c->n, c->error, c->n % 2 == 0);
+}
+
 static void
 test_one_call_fails(void **state)
 {
@@ -145,11 +160,11 @@ test_one_call_fails(void **state)
 	uint64_t stride = fault_is_long() ? 1 : 7;
 
 	for (size_t i = 0; i < 2; i++) {
-		uint64_t n = 1;
+		struct fault_case c = {1, errors[i]};
 
-		while (fault_run(n, errors[i], n % 2 == 0))
-			n += stride;
-		printf("error %d: %llu calls\n", errors[i], KIT_U(n));
+		while (apart(fault_apart, &c))
+			c.n += stride;
+		printf("error %d: %llu calls\n", c.error, KIT_U(c.n));
 	}
 }
 

@@ -2,7 +2,9 @@
  * The index can be lost and is made anew from the log; single flipped bits are
  * found, wherever they are, and hurt one message at most; the lock; cleaning.
  */
+#include "store/contract/contract_own.h"
 #include "store/spool/spool_trial.h"
+#include "unit/apart.h"
 
 #define REBUILD_STEPS 120
 
@@ -172,6 +174,38 @@ rebuild_hurt(struct trial *trial, struct store *store, bool is_listed)
 	return hurt;
 }
 
+/* A bit of the log that is flipped. */
+struct rebuild_flip {
+	struct trial *trial;
+	const char *name;
+	uint64_t at;
+	bool is_listed; /* with its index */
+};
+
+/* How many messages it hurts. */
+static int
+rebuild_flip(void *arg)
+{
+	const struct rebuild_flip *flip = arg;
+	struct os *clone = os_sim_crash(flip->trial->os, OS_SIM_CRASH_KEPT, 1);
+	struct store *store;
+	bool is_dead = false;
+	size_t hurt;
+
+	assert_int_equal(os_sim_flip(clone, flip->name, flip->at), 0);
+	if (!flip->is_listed)
+		os_unlink(clone, "queue.db");
+	assert_int_equal(trial_open(clone, &is_dead, &store), 0);
+	store->ops->check(store);
+	hurt = rebuild_hurt(flip->trial, store, flip->is_listed);
+	if (hurt > 1)
+		fail_msg(
+		    "%s at %llu hurts %zu", flip->name, KIT_U(flip->at), hurt);
+	store->ops->close(store);
+	os_free(clone);
+	return (int)hurt;
+}
+
 /* A flipped bit anywhere in the log hurts one message at most: one that cannot
    be read, or, without the index, one that is missing. */
 static void
@@ -188,27 +222,11 @@ test_log_flipped(void **state)
 		uint64_t size = rebuild_size(trial->os, names.names[i]);
 
 		for (uint64_t at = i % stride; at < size; at += stride) {
-			struct os *clone =
-			    os_sim_crash(trial->os, OS_SIM_CRASH_KEPT, 1);
-			struct store *store;
-			bool is_dead = false, is_listed = state_count % 2 == 0;
-			size_t hurt;
+			struct rebuild_flip flip = {
+			    trial, names.names[i], at, state_count % 2 == 0};
 
-			assert_int_equal(
-			    os_sim_flip(clone, names.names[i], at), 0);
-			if (!is_listed)
-				os_unlink(clone, "queue.db");
-			assert_int_equal(
-			    trial_open(clone, &is_dead, &store), 0);
-			store->ops->check(store);
-			hurt = rebuild_hurt(trial, store, is_listed);
-			if (hurt > 1)
-				fail_msg("%s at %llu hurts %zu", names.names[i],
-				    KIT_U(at), hurt);
-			hurt_count += hurt;
+			hurt_count += (size_t)apart(rebuild_flip, &flip);
 			state_count++;
-			store->ops->close(store);
-			os_free(clone);
 		}
 	}
 	printf("%zu flips, %zu messages hurt\n", state_count, hurt_count);

@@ -5,6 +5,7 @@
 #include "os/os_sim.h"
 #include "store/ram/ram.h"
 #include "store/spool/spool.h"
+#include "unit/apart.h"
 
 #include <fcntl.h>
 #include <ftw.h>
@@ -84,20 +85,28 @@ ram_close(void *arg, struct store *store)
 }
 
 /* The spool and the model give the same answers to the same requests. */
-static void
-test_random(void **state)
+static int
+random_seed(void *arg)
 {
+	const uint64_t *seed = arg;
 	struct spool_place place = {.segment_size = 0};
 	struct store_contract_factory spool = {
 	    place_open, place_reopen, place_close, &place};
 	struct store_contract_factory ram = {ram_open, NULL, ram_close, NULL};
+
+	place.segment_size = *seed % 2 == 0 ? 0 : 8192;
+	store_contract_random_reopen(&spool, &ram, *seed, 400);
+	return 0;
+}
+
+static void
+test_random(void **state)
+{
 	const char *text = getenv("SENDQ_LONG");
 	uint64_t count = text != NULL && strcmp(text, "1") == 0 ? 200 : 4;
 
-	for (uint64_t seed = 1; seed <= count; seed++) {
-		place.segment_size = seed % 2 == 0 ? 0 : 8192;
-		store_contract_random_reopen(&spool, &ram, seed, 400);
-	}
+	for (uint64_t seed = 1; seed <= count; seed++)
+		apart(random_seed, &seed);
 }
 
 /* What is written ahead in the log stays within what was reserved, and the

@@ -4,6 +4,7 @@
  * said.
  */
 #include "os/os_sim.h"
+#include "store/contract/contract_own.h"
 #include "store/contract_test.h"
 #include "store/spool/spool.h"
 

@@ -1,13 +1,11 @@
 /* The entry point that runs all contract cases. */
-#ifndef STORE_CONTRACT_RUN_H
-#define STORE_CONTRACT_RUN_H
 
-#include "store/contract_steer.h"
+#include "store/contract/contract_own.h"
 
 #define CONTRACT_TEST(f)                                                       \
 	cmocka_unit_test_setup_teardown(f, contract_setup, contract_teardown)
 
-__attribute__((unused)) static int
+__attribute__((unused)) int
 store_contract_run(
     const char *name, const struct store_contract_factory *factory)
 {
@@ -72,5 +70,3 @@ store_contract_run(
 		tests[i].initial_state = &copy;
 	return cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }
-
-#endif

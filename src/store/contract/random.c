@@ -4,10 +4,9 @@
  * the same the two sides stay in step, so what a side remembers of its leases
  * and staged content is the same as well.
  */
-#ifndef STORE_CONTRACT_RANDOM_H
-#define STORE_CONTRACT_RANDOM_H
 
-#include "store/contract_steer.h"
+#include "base/crc32c.h"
+#include "store/contract/contract_own.h"
 
 #define CONTRACT_LEASES_MAX 64
 #define CONTRACT_STAGES_MAX 4
@@ -673,7 +672,7 @@ contract_random_run(struct contract_side sides[2], uint64_t seed, size_t steps)
 		buf_fini(&sides[i].out);
 }
 
-__attribute__((unused)) static void
+__attribute__((unused)) void
 store_contract_random(
     struct store *a, struct store *b, uint64_t seed, size_t steps)
 {
@@ -685,7 +684,7 @@ store_contract_random(
 	free(sides);
 }
 
-__attribute__((unused)) static void
+__attribute__((unused)) void
 store_contract_random_reopen(const struct store_contract_factory *a,
     const struct store_contract_factory *b, uint64_t seed, size_t steps)
 {
@@ -702,5 +701,3 @@ store_contract_random_reopen(const struct store_contract_factory *a,
 		sides[i].factory->close(sides[i].factory->arg, sides[i].store);
 	free(sides);
 }
-
-#endif

@@ -1,8 +1,6 @@
 /* Contract cases: content of all sizes, staging, limits at the edge. */
-#ifndef STORE_CONTRACT_LIMITS_H
-#define STORE_CONTRACT_LIMITS_H
 
-#include "store/contract_cases.h"
+#include "store/contract/contract_own.h"
 
 static const size_t contract_sizes[] = {0, 1, STORE_BLOCK - 1, STORE_BLOCK,
     STORE_BLOCK + 1, 2 * STORE_BLOCK, STORE_CONTENT_MEMORY - 1,
@@ -14,7 +12,7 @@ static const size_t contract_sizes[] = {0, 1, STORE_BLOCK - 1, STORE_BLOCK,
 static const struct kit_row contract_row[] = {
     {"a@x.org", "x.org", false}, {NULL}};
 
-static void
+void
 contract_read_sizes(void **state)
 {
 	struct kit *kit = *state;
@@ -37,7 +35,7 @@ contract_read_sizes(void **state)
 	}
 }
 
-static void
+void
 contract_read_out_of_range(void **state)
 {
 	static const struct {
@@ -78,7 +76,7 @@ contract_append_staged(struct store *store, const char *id, size_t size)
 	return kit_append(store, message);
 }
 
-static void
+void
 contract_stage_pieces(void **state)
 {
 	static const size_t pieces[][5] = {{10}, {1, 2, 3}, {STORE_BLOCK},
@@ -112,7 +110,7 @@ contract_stage_pieces(void **state)
 	}
 }
 
-static void
+void
 contract_unstage(void **state)
 {
 	struct kit *kit = *state;
@@ -143,7 +141,7 @@ contract_unstage(void **state)
 }
 
 /* Which field of a message is at its edge, or one past it. */
-static void
+void
 contract_append_limits(void **state)
 {
 	static const struct {
@@ -182,7 +180,7 @@ contract_append_limits(void **state)
 	contract_expect_durable(kit);
 }
 
-static void
+void
 contract_append_wrong_size(void **state)
 {
 	struct kit *kit = *state;
@@ -197,7 +195,7 @@ contract_append_wrong_size(void **state)
 }
 
 /* 250 recipients at one destination come in three leases. */
-static void
+void
 contract_take_lease_rows_max(void **state)
 {
 	static const size_t counts[] = {100, 100, 50};
@@ -232,7 +230,7 @@ contract_take_lease_rows_max(void **state)
 }
 
 /* As many leases as fit the request's arena, and the rest next time. */
-static void
+void
 contract_take_more_than_fits(void **state)
 {
 	enum {
@@ -304,7 +302,7 @@ contract_expect_left(struct store *store, const char *id,
 }
 
 /* Messages and bytes in all: each message once, in any lane, staged or not. */
-static void
+void
 contract_totals(void **state)
 {
 	static const struct kit_row both[] = {
@@ -349,7 +347,7 @@ contract_totals(void **state)
 	assert_int_equal(kit_finish(kit->store, request), -EINVAL);
 }
 
-static void
+void
 contract_take_refuses(void **state)
 {
 	struct kit *kit = *state;
@@ -362,5 +360,3 @@ contract_take_refuses(void **state)
 	assert_int_equal(kit_finish(kit->store, request), -EINVAL);
 	kit_expect_take(kit->store, "x.org", false, 1, "A");
 }
-
-#endif

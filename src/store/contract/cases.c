@@ -1,10 +1,8 @@
 /* Contract cases: append, stage, read, take, settle. */
-#ifndef STORE_CONTRACT_CASES_H
-#define STORE_CONTRACT_CASES_H
 
-#include "store/contract_kit.h"
+#include "store/contract/contract_own.h"
 
-static int
+int
 contract_setup(void **state)
 {
 	struct kit *kit = mem_new(1, sizeof(*kit));
@@ -15,7 +13,7 @@ contract_setup(void **state)
 	return kit->store == NULL;
 }
 
-static int
+int
 contract_teardown(void **state)
 {
 	struct kit *kit = *state;
@@ -27,7 +25,7 @@ contract_teardown(void **state)
 
 /* What can be seen is the same after closing and opening; nothing may be
    leased. */
-static void
+void
 contract_expect_durable(struct kit *kit)
 {
 	struct buf before = kit_state(kit->store), after;
@@ -40,7 +38,7 @@ contract_expect_durable(struct kit *kit)
 }
 
 /* The content of ID is SIZE bytes of kit_content(). */
-static void
+void
 contract_expect_content(struct store *store, const char *id, size_t size)
 {
 	char *want = kit_content(id, 0, size);
@@ -54,7 +52,7 @@ contract_expect_content(struct store *store, const char *id, size_t size)
 	free(want);
 }
 
-static void
+void
 contract_empty(void **state)
 {
 	struct kit *kit = *state;
@@ -73,7 +71,7 @@ contract_empty(void **state)
 	contract_expect_durable(kit);
 }
 
-static void
+void
 contract_append_shows_all(void **state)
 {
 	static const struct kit_row rows[] = {
@@ -104,7 +102,7 @@ contract_append_shows_all(void **state)
 }
 
 /* Every field of the envelope comes back by find and by take. */
-static void
+void
 contract_append_keeps_envelope(void **state)
 {
 	static const struct kit_row rows[] = {
@@ -151,7 +149,7 @@ contract_append_keeps_envelope(void **state)
 	store_request_free(take);
 }
 
-static void
+void
 contract_append_refuses_used_id(void **state)
 {
 	static const struct kit_row rows[] = {
@@ -174,7 +172,7 @@ contract_append_refuses_used_id(void **state)
 }
 
 /* All requests of one batch are carried out, in order. */
-static void
+void
 contract_batch_in_order(void **state)
 {
 	static const struct kit_row rows[] = {
@@ -205,7 +203,7 @@ contract_batch_in_order(void **state)
 	contract_expect_durable(kit);
 }
 
-static void
+void
 contract_take_by_rank(void **state)
 {
 	struct kit *kit = *state;
@@ -233,7 +231,7 @@ contract_take_by_rank(void **state)
 		    kit->store, "x.org", true, 9, "R10 Z20 A20 R30 H1 H5");
 }
 
-static void
+void
 contract_take_domains(void **state)
 {
 	static const struct kit_row mixed[] = {{"a@x.org", "site", true},
@@ -267,7 +265,7 @@ contract_take_domains(void **state)
 }
 
 /* A message with rows in both lanes is leased from one lane at a time. */
-static void
+void
 contract_take_one_lane(void **state)
 {
 	static const struct kit_row rows[] = {{"a@x.org", "site", true},
@@ -295,7 +293,7 @@ contract_take_one_lane(void **state)
 	store_request_free(take);
 }
 
-static void
+void
 contract_take_inline(void **state)
 {
 	static const struct kit_row rows[] = {
@@ -339,7 +337,7 @@ contract_take_inline(void **state)
 }
 
 /* Each outcome, its lane, its counters, and who is left. */
-static void
+void
 contract_settle_outcomes(void **state)
 {
 	static const struct kit_row rows[] = {{"a@x.org", "x.org", false},
@@ -387,7 +385,7 @@ contract_settle_outcomes(void **state)
 }
 
 /* The message goes with its last row, at whichever destination that is. */
-static void
+void
 contract_settle_last_row(void **state)
 {
 	static const struct kit_row rows[] = {
@@ -418,7 +416,7 @@ contract_settle_last_row(void **state)
 }
 
 /* What is against the contract changes nothing and leaves the lease. */
-static void
+void
 contract_settle_refuses(void **state)
 {
 	static const struct kit_row rows[] = {{"a@x.org", "x.org", false},
@@ -466,7 +464,7 @@ contract_settle_refuses(void **state)
 }
 
 /* A settle without results gives the lease back. */
-static void
+void
 contract_settle_nothing(void **state)
 {
 	struct kit *kit = *state;
@@ -482,7 +480,7 @@ contract_settle_nothing(void **state)
 	kit_expect_take(kit->store, "x.org", true, 9, "A");
 }
 
-static void
+void
 contract_settle_with_dsn(void **state)
 {
 	static const struct kit_row rows[] = {
@@ -527,5 +525,3 @@ contract_settle_with_dsn(void **state)
 	contract_expect_content(kit->store, "new", 2000);
 	kit_expect_take(kit->store, "home", false, 9, "new");
 }
-
-#endif

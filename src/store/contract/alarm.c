@@ -1,8 +1,6 @@
 /* Contract cases: alarms. */
-#ifndef STORE_CONTRACT_ALARM_H
-#define STORE_CONTRACT_ALARM_H
 
-#include "store/contract_limits.h"
+#include "store/contract/contract_own.h"
 
 /* A message with one row at each of DESTINATIONS (which end with NULL), with
    ALARM_MS as the alarm of all; appended. */
@@ -73,7 +71,7 @@ alarm_settle(struct store *store, const char *id, enum store_outcome outcome,
 }
 
 /* The earliest first, then in order of append; as many as are asked for. */
-static void
+void
 contract_alarm_in_order(void **state)
 {
 	struct kit *kit = *state;
@@ -97,7 +95,7 @@ contract_alarm_in_order(void **state)
 
 /* A lease is of one destination; rows of the message there that have more
    time are not in it, yet they are leased with it. */
-static void
+void
 contract_alarm_by_destination(void **state)
 {
 	static const char *const three[] = {"d", "e", "d", NULL};
@@ -119,7 +117,7 @@ contract_alarm_by_destination(void **state)
 
 /* A new alarm stays, and with it that the sender was told, whatever became of
    the row; a settle without one leaves both. */
-static void
+void
 contract_alarm_again(void **state)
 {
 	struct kit *kit = *state;
@@ -151,7 +149,7 @@ contract_alarm_again(void **state)
 }
 
 /* What is stopped has no alarm until it is freed. */
-static void
+void
 contract_alarm_stopped(void **state)
 {
 	struct kit *kit = *state;
@@ -173,5 +171,3 @@ contract_alarm_stopped(void **state)
 	contract_expect_durable(kit);
 	alarm_expect(kit->store, 9000, 9, "A@d(1)", 0, false);
 }
-
-#endif

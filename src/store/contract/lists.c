@@ -1,12 +1,11 @@
 /* Contract cases besides alarms: due, rehold, count, destinations, park, find,
    change and clock. */
-#ifndef STORE_CONTRACT_LISTS_H
-#define STORE_CONTRACT_LISTS_H
 
-#include "store/contract_alarm.h"
+#include "mail/address.h"
+#include "store/contract/contract_own.h"
 
 /* The lanes of a destination as "ready/waiting/held/stopped". */
-static void
+void
 contract_expect_lanes(
     struct store *store, const char *destination, const char *want)
 {
@@ -32,7 +31,7 @@ contract_expect_lanes(
 
 /* Promotes what is due at NOW_MS and compares the answer; MOVED_TO counts
    destinations. */
-static void
+void
 contract_expect_due(struct store *store, uint64_t now_ms, size_t moved,
     size_t moved_to, uint64_t next_ms)
 {
@@ -51,7 +50,7 @@ contract_expect_due(struct store *store, uint64_t now_ms, size_t moved,
 }
 
 /* Leases ID at DESTINATION and defers its row INDEX until DUE_MS. */
-static void
+void
 contract_defer(struct store *store, const char *id, const char *destination,
     uint32_t index, uint64_t due_ms)
 {
@@ -62,7 +61,7 @@ contract_defer(struct store *store, const char *id, const char *destination,
 	assert_int_equal(kit_settle(store, id, destination, result, NULL), 0);
 }
 
-static void
+void
 contract_due_to_home(void **state)
 {
 	struct kit *kit = *state;
@@ -124,7 +123,7 @@ contract_defer_wide(struct store *store, const char *id,
 
 /* STORE_SLICE_MAX at a time, the earliest first; STORE_SLICE_MAX + 1 rows
    need two. */
-static void
+void
 contract_due_in_slices(void **state)
 {
 	struct kit *kit = *state;
@@ -141,7 +140,7 @@ contract_due_in_slices(void **state)
 	contract_expect_durable(kit);
 }
 
-static void
+void
 contract_rehold(void **state)
 {
 	struct kit *kit = *state;
@@ -161,7 +160,7 @@ contract_rehold(void **state)
 	contract_expect_durable(kit);
 }
 
-static void
+void
 contract_expect_count(struct store *store, const char *destination,
     const char *domains, uint64_t messages, uint64_t bytes)
 {
@@ -182,7 +181,7 @@ contract_expect_count(struct store *store, const char *destination,
 	store_request_free(request);
 }
 
-static void
+void
 contract_count(void **state)
 {
 	static const struct kit_row twice[] = {{"a@x.org", "site", true},
@@ -241,7 +240,7 @@ contract_count(void **state)
 
 /* The oldest is the one that arrived first, not the one appended first; it may
    go before the others do. */
-static void
+void
 contract_destinations_oldest(void **state)
 {
 	static const char *const want[] = {
@@ -275,7 +274,7 @@ contract_destinations_oldest(void **state)
 	}
 }
 
-static void
+void
 contract_destinations_pages(void **state)
 {
 	struct kit *kit = *state;
@@ -320,7 +319,7 @@ contract_expect_ready(struct store *store, uint64_t now_ms, const char *want)
 	buf_fini(&got);
 }
 
-static void
+void
 contract_park(void **state)
 {
 	static const char a[] = "a rows=1/0/0/0 messages=1 bytes=101"
@@ -361,7 +360,7 @@ contract_park(void **state)
 static void
 contract_fill(struct store *store, size_t count)
 {
-	char id[8];
+	char id[24];
 
 	for (size_t i = 0; i < count; i++) {
 		snprintf(id, sizeof(id), "M%03zu", i);
@@ -371,7 +370,7 @@ contract_fill(struct store *store, size_t count)
 	}
 }
 
-static void
+void
 contract_find_pages(void **state)
 {
 	static const struct {
@@ -412,7 +411,7 @@ contract_find_pages(void **state)
 }
 
 /* Only rows of the filter are shown; leases are. */
-static void
+void
 contract_find_rows(void **state)
 {
 	static const struct kit_row rows[] = {{"a@x.org", "x", false},
@@ -438,7 +437,7 @@ contract_find_rows(void **state)
 }
 
 /* Messages too wide for one answer come page by page. */
-static void
+void
 contract_find_more_than_fits(void **state)
 {
 	enum {
@@ -473,7 +472,7 @@ contract_find_more_than_fits(void **state)
 	buf_fini(&text);
 }
 
-static void
+void
 contract_change_lanes(void **state)
 {
 	static const struct kit_row rows[] = {{"a@x.org", "x", false},
@@ -526,7 +525,7 @@ contract_change_lanes(void **state)
 	buf_fini(&text);
 }
 
-static void
+void
 contract_change_leaves_leased(void **state)
 {
 	static const enum store_change changes[] = {
@@ -555,7 +554,7 @@ contract_change_leaves_leased(void **state)
 }
 
 /* More rows than a slice, in messages wider than a slice, some leased. */
-static void
+void
 contract_change_in_slices(void **state)
 {
 	struct kit *kit = *state;
@@ -597,7 +596,7 @@ contract_change_in_slices(void **state)
 	contract_expect_lanes(kit->store, "y.org", "0/0/0/0");
 }
 
-static void
+void
 contract_clock(void **state)
 {
 	struct kit *kit = *state;
@@ -617,5 +616,3 @@ contract_clock(void **state)
 	assert_int_equal(info.queue_ms, 9000);
 	assert_int_equal(info.wall_ms, 1700000000000);
 }
-
-#endif

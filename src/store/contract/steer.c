@@ -1,8 +1,6 @@
 /* Contract cases: what an administrator picks out, moves and leases. */
-#ifndef STORE_CONTRACT_STEER_H
-#define STORE_CONTRACT_STEER_H
 
-#include "store/contract_lists.h"
+#include "store/contract/contract_own.h"
 
 /* Three messages, to be told from each other by each field of a filter. */
 static void
@@ -92,7 +90,7 @@ static const struct {
 
 #define STEER_CASES (sizeof(steer_cases) / sizeof(steer_cases[0]))
 
-static void
+void
 steer_filters(void **state)
 {
 	struct kit *kit = *state;
@@ -104,7 +102,7 @@ steer_filters(void **state)
 }
 
 /* A change does to rows what a listing shows of them, and nothing else. */
-static void
+void
 steer_filters_change(void **state)
 {
 	struct kit *kit = *state;
@@ -128,7 +126,7 @@ steer_filters_change(void **state)
 }
 
 /* A find that has to pass over very many comes back now and then. */
-static void
+void
 steer_find_bounded(void **state)
 {
 	struct store_filter filter = {.sender = STR("<>")};
@@ -156,7 +154,7 @@ steer_find_bounded(void **state)
 	buf_fini(&text);
 }
 
-static void
+void
 steer_dry(void **state)
 {
 	struct store_filter filter = {.destination = STR("x.org")};
@@ -178,7 +176,7 @@ steer_dry(void **state)
 }
 
 /* Moves rows of ID and compares what was done. */
-static void
+void
 steer_move_expect(struct store *store, const char *id,
     const struct store_move *moves, size_t count, bool is_now, const char *want)
 {
@@ -197,7 +195,7 @@ steer_move_expect(struct store *store, const char *id,
 	store_request_free(request);
 }
 
-static void
+void
 steer_move(void **state)
 {
 	static const struct kit_row rows[] = {{"a@x.org", "d", false},
@@ -236,7 +234,7 @@ steer_move(void **state)
 	kit_expect_take(kit->store, "n", true, 9, "M");
 }
 
-static void
+void
 steer_move_leased(void **state)
 {
 	static const struct kit_row rows[] = {
@@ -259,7 +257,7 @@ steer_move_leased(void **state)
 }
 
 /* Counts, the oldest message and domains follow, whatever was there before. */
-static void
+void
 steer_move_counts(void **state)
 {
 	static const struct kit_row two[] = {
@@ -303,7 +301,7 @@ steer_move_counts(void **state)
 }
 
 /* One that came last but was appended first goes among older ones. */
-static void
+void
 steer_move_disordered(void **state)
 {
 	static const struct store_move there[] = {{0, STR("q"), false, 0}};
@@ -324,7 +322,7 @@ steer_move_disordered(void **state)
 	}
 }
 
-static void
+void
 steer_move_refuses(void **state)
 {
 	static const char name[STORE_DESTINATION_MAX + 1] = {'d'};
@@ -382,7 +380,7 @@ steer_lease_expect(struct store *store, const struct store_filter *filter,
 	return next_key;
 }
 
-static void
+void
 steer_lease(void **state)
 {
 	static const struct store_filter all = {.size_above = 0};
@@ -415,7 +413,7 @@ steer_lease(void **state)
 
 /* More than fit: messages with more rows than a lease has, and more leases
    than were asked for. */
-static void
+void
 steer_lease_slices(void **state)
 {
 	static const struct store_filter all = {.size_above = 0};
@@ -444,5 +442,3 @@ steer_lease_slices(void **state)
 	    steer_lease_expect(kit->store, &all, key, 3, "M@c(1)", 2), 0);
 	assert_true(steer_lease_expect(kit->store, &all, 0, 0, "", 53) == 0);
 }
-
-#endif
