@@ -1,0 +1,180 @@
+/*
+ * Between the control file's envelope and the one of mail/envelope.h.  Nothing
+ * is cut: what does not fit or could not be said in SMTP is left out, and the
+ * caller is told.
+ */
+#include "mail/address.h"
+#include "store/mqueue/qf_text.h"
+
+#include <errno.h>
+#include <string.h>
+
+uint8_t
+qf_notify(uint8_t recipient_flags)
+{
+	uint8_t notify = 0;
+
+	if ((recipient_flags & QF_RECIPIENT_NOTIFY) == 0)
+		return 0;
+	if ((recipient_flags & QF_RECIPIENT_SUCCESS) != 0)
+		notify |= MAIL_NOTIFY_SUCCESS;
+	if ((recipient_flags & QF_RECIPIENT_FAILURE) != 0)
+		notify |= MAIL_NOTIFY_FAILURE;
+	if ((recipient_flags & QF_RECIPIENT_DELAY) != 0)
+		notify |= MAIL_NOTIFY_DELAY;
+	return notify != 0 ? notify : MAIL_NOTIFY_NEVER;
+}
+
+uint8_t
+qf_flags_of_notify(uint8_t notify)
+{
+	uint8_t flags = QF_RECIPIENT_PRIMARY | QF_RECIPIENT_NOTIFY;
+
+	if (notify == 0)
+		return QF_RECIPIENT_DEFAULT;
+	if ((notify & MAIL_NOTIFY_SUCCESS) != 0)
+		flags |= QF_RECIPIENT_SUCCESS;
+	if ((notify & MAIL_NOTIFY_FAILURE) != 0)
+		flags |= QF_RECIPIENT_FAILURE;
+	if ((notify & MAIL_NOTIFY_DELAY) != 0)
+		flags |= QF_RECIPIENT_DELAY;
+	return flags;
+}
+
+/* The bare sender; false if S has no usable address. */
+static bool
+sender_of(const struct qf *q, const struct qf_address *address,
+    struct str *sender_out)
+{
+	*sender_out = STR("");
+	if (q->is_response || address->kind == QF_ADDRESS_NULL)
+		return true;
+	if (address->kind == QF_ADDRESS_EMPTY) {
+		*sender_out = STR("root");
+		return true;
+	}
+	if (address->kind == QF_ADDRESS_MAIL && !address->is_oversize) {
+		*sender_out = address->bare;
+		return true;
+	}
+	*sender_out = STR("postmaster");
+	return false;
+}
+
+int
+qf_get_envelope(const struct qf *q, struct arena *arena,
+    struct mail_envelope *envelope_out, bool *is_whole_out)
+{
+	struct qf_address address;
+	bool has_envid = q->has_envid && q->envid.size <= MAIL_ENVID_MAX &&
+	                 qf_is_xtext(q->envid);
+	bool has_auth = q->has_auth && q->auth.size <= MAIL_AUTH_MAX;
+	bool is_sender_whole;
+	int error = qf_address(q->sender, arena, &address);
+
+	if (error != 0)
+		return error;
+	*envelope_out = (struct mail_envelope){
+	    .envid = has_envid ? q->envid : STR(""),
+	    .auth = has_auth ? q->auth : STR(""),
+	    .body = q->body,
+	    .is_smtputf8 = q->is_smtputf8,
+	};
+	if (q->has_ret)
+		envelope_out->ret =
+		    q->is_ret_headers ? MAIL_RET_HDRS : MAIL_RET_FULL;
+	is_sender_whole = sender_of(q, &address, &envelope_out->sender);
+	*is_whole_out = is_sender_whole && has_envid == q->has_envid &&
+	                has_auth == q->has_auth;
+	return 0;
+}
+
+/* "<a@b>", quoted. */
+static struct str
+angled(struct str address, struct arena *arena)
+{
+	struct str quoted = qf_quote(address, arena);
+	char *text = arena_new(arena, quoted.size + 2);
+
+	if (quoted.data == NULL || text == NULL)
+		return str_of(NULL, 0);
+	text[0] = '<';
+	if (quoted.size > 0)
+		memcpy(text + 1, quoted.data, quoted.size);
+	text[quoted.size + 1] = '>';
+	return str_of(text, quoted.size + 2);
+}
+
+int
+qf_set_envelope(
+    struct qf *q, struct arena *arena, const struct mail_envelope *envelope)
+{
+	struct str sender = angled(envelope->sender, arena);
+	struct str envid = arena_copy(arena, envelope->envid);
+	struct str auth = arena_copy(arena, envelope->auth);
+
+	if (sender.data == NULL || envid.data == NULL || auth.data == NULL)
+		return -ENOBUFS;
+	q->has_sender = true;
+	q->sender = sender;
+	q->has_envid = envid.size > 0;
+	q->envid = envid;
+	q->has_auth = auth.size > 0;
+	q->auth = auth;
+	q->body = envelope->body;
+	q->has_ret = envelope->ret != MAIL_RET_NONE;
+	q->is_ret_headers = envelope->ret == MAIL_RET_HDRS;
+	q->is_smtputf8 = envelope->is_smtputf8;
+	return 0;
+}
+
+/* "type;xtext" (RFC 3461 4.2). */
+static bool
+is_orcpt(struct str text)
+{
+	size_t semicolon = str_find(text, ';');
+
+	return text.size <= MAIL_ORCPT_MAX && semicolon > 0 &&
+	       semicolon + 1 < text.size && str_find(text, '+') > semicolon &&
+	       qf_is_xtext(text);
+}
+
+int
+qf_get_recipient(const struct qf_recipient *r, struct arena *arena,
+    struct qf_address *address_out, struct mail_recipient *recipient_out)
+{
+	int error = qf_address(r->text, arena, address_out);
+
+	if (error != 0)
+		return error;
+	*recipient_out = (struct mail_recipient){
+	    .address = address_out->bare,
+	    .orcpt = is_orcpt(r->orcpt) ? r->orcpt : STR(""),
+	    .notify = qf_notify(r->flags),
+	};
+	return 0;
+}
+
+int
+qf_set_recipient(struct qf_recipient *r, struct arena *arena,
+    const struct mail_recipient *recipient)
+{
+	static const char type[] = "RFC822; ";
+	struct str text = angled(recipient->address, arena);
+	struct str orcpt = arena_copy(arena, recipient->orcpt);
+	char *final = arena_new(arena, sizeof(type) + text.size);
+
+	if (text.data == NULL || orcpt.data == NULL || final == NULL)
+		return -ENOBUFS;
+	memcpy(final, type, sizeof(type) - 1);
+	memcpy(final + sizeof(type) - 1, text.data + 1, text.size - 2);
+	*r = (struct qf_recipient){
+	    .flags = qf_flags_of_notify(recipient->notify),
+	    .text = text,
+	    .orcpt = orcpt,
+	    .final = str_of(final, sizeof(type) - 1 + text.size - 2),
+	    .status = STR(""),
+	    .user = STR(""),
+	};
+	return 0;
+}

@@ -1,0 +1,303 @@
+/* Between control files and the envelopes of mail/envelope.h. */
+#include "store/mqueue/qf.h"
+#include "mail/address.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+static struct arena arena;
+static char many[MAIL_AUTH_MAX + 2];
+
+static int
+setup(void **state)
+{
+	(void)state;
+	arena_init(&arena, 1 << 20);
+	memset(many, 'x', sizeof(many));
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	arena_fini(&arena);
+	return 0;
+}
+
+static void
+test_notify(void **state)
+{
+	static const struct {
+		uint8_t notify;
+		uint8_t flags;
+	} cases[] = {
+	    {0, QF_RECIPIENT_DEFAULT},
+	    {MAIL_NOTIFY_NEVER, 3},
+	    {MAIL_NOTIFY_SUCCESS, 3 | QF_RECIPIENT_SUCCESS},
+	    {MAIL_NOTIFY_FAILURE, 3 | QF_RECIPIENT_FAILURE},
+	    {MAIL_NOTIFY_DELAY, 3 | QF_RECIPIENT_DELAY},
+	    {MAIL_NOTIFY_SUCCESS | MAIL_NOTIFY_FAILURE | MAIL_NOTIFY_DELAY,
+		3 | 28},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		assert_int_equal(
+		    qf_flags_of_notify(cases[i].notify), cases[i].flags);
+		assert_int_equal(qf_notify(cases[i].flags), cases[i].notify);
+		/* Flags that say nothing of it. */
+		assert_int_equal(qf_notify(cases[i].flags | QF_RECIPIENT_ALIAS |
+					   QF_RECIPIENT_BCC),
+		    cases[i].notify);
+	}
+	/* Without N there was no NOTIFY, whatever the others say. */
+	assert_int_equal(qf_notify(QF_RECIPIENT_SUCCESS), 0);
+}
+
+static void
+test_sender(void **state)
+{
+	static const struct {
+		const char *text;
+		bool is_response;
+		const char *sender;
+		bool is_whole;
+	} cases[] = {
+	    {"<a@b>", false, "a@b", true},
+	    {"Name <a@b>", false, "a@b", true},
+	    {"<>", false, "", true},
+	    {"", false, "root", true},
+	    {"MAILER-DAEMON", true, "", true},
+	    {"MAILER-DAEMON", false, "MAILER-DAEMON", true},
+	    {"hosta!hostb!fred", false, "hosta!hostb!fred", true},
+	    {"a@@b <", false, "postmaster", false},
+	    {"|/bin/prog", false, "postmaster", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct mail_envelope e;
+		struct qf q;
+		bool is_whole;
+
+		qf_init(&q);
+		q.has_sender = true;
+		q.sender = str_from(cases[i].text);
+		q.is_response = cases[i].is_response;
+		assert_int_equal(qf_get_envelope(&q, &arena, &e, &is_whole), 0);
+		assert_true(str_equal(e.sender, str_from(cases[i].sender)));
+		assert_int_equal(is_whole, cases[i].is_whole);
+	}
+}
+
+static void
+test_oversize_sender(void **state)
+{
+	struct mail_envelope e;
+	struct qf q;
+	bool is_whole;
+
+	(void)state;
+	qf_init(&q);
+	q.sender = str_of(many, MAIL_ADDRESS_MAX + 1);
+	assert_int_equal(qf_get_envelope(&q, &arena, &e, &is_whole), 0);
+	assert_false(is_whole);
+	assert_true(str_equal(e.sender, STR("postmaster")));
+}
+
+/* What is over a limit or no xtext is left out, and said. */
+static void
+test_limits(void **state)
+{
+	const struct {
+		struct str envid;
+		struct str auth;
+		bool is_envid_whole;
+		bool is_auth_whole;
+	} cases[] = {
+	    {STR("a+2Bb"), STR("<>"), true, true},
+	    {STR(""), STR(""), true, true},
+	    {str_of(many, MAIL_ENVID_MAX), str_of(many, MAIL_AUTH_MAX), true,
+		true},
+	    {str_of(many, MAIL_ENVID_MAX + 1), STR("a"), false, true},
+	    {STR("a"), str_of(many, MAIL_AUTH_MAX + 1), true, false},
+	    {STR("a b"), STR("a"), false, true},
+	    {STR("a+2"), STR("a"), false, true},
+	    {str_of("a+2B", 3), STR("a"), false, true},
+	    {STR("a\r\nRCPT"), STR("a"), false, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct mail_envelope e;
+		struct qf q;
+		bool is_whole;
+
+		qf_init(&q);
+		q.sender = STR("<a@b>");
+		q.has_envid = q.has_auth = true;
+		q.envid = cases[i].envid;
+		q.auth = cases[i].auth;
+		assert_int_equal(qf_get_envelope(&q, &arena, &e, &is_whole), 0);
+		assert_int_equal(is_whole,
+		    cases[i].is_envid_whole && cases[i].is_auth_whole);
+		assert_true(str_equal(e.envid,
+		    cases[i].is_envid_whole ? cases[i].envid : STR("")));
+		assert_true(str_equal(
+		    e.auth, cases[i].is_auth_whole ? cases[i].auth : STR("")));
+	}
+}
+
+/* Set and got again: the same. */
+static void
+test_envelope_round_trip(void **state)
+{
+	static const struct mail_envelope cases[] = {
+	    {STR(""), STR(""), STR(""), MAIL_BODY_NONE, MAIL_RET_NONE, false,
+		0},
+	    {STR("a@b"), STR("id"), STR("<>"), MAIL_BODY_7BIT, MAIL_RET_FULL,
+		true, 0},
+	    {STR("\"a b\"@c"), STR(""), STR("a+40b"), MAIL_BODY_8BITMIME,
+		MAIL_RET_HDRS, false, 0},
+	    {STR("\xC3\x96@b"), STR(""), STR(""), MAIL_BODY_8BITMIME,
+		MAIL_RET_NONE, true, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct mail_envelope e;
+		struct qf q;
+		bool is_whole;
+
+		qf_init(&q);
+		assert_int_equal(qf_set_envelope(&q, &arena, &cases[i]), 0);
+		assert_int_equal(q.sender.data[0], '<');
+		assert_int_equal(qf_get_envelope(&q, &arena, &e, &is_whole), 0);
+		assert_true(is_whole);
+		assert_true(str_equal(e.sender, cases[i].sender));
+		assert_true(str_equal(e.envid, cases[i].envid));
+		assert_true(str_equal(e.auth, cases[i].auth));
+		assert_int_equal(e.body, cases[i].body);
+		assert_int_equal(e.ret, cases[i].ret);
+		assert_int_equal(e.is_smtputf8, cases[i].is_smtputf8);
+	}
+}
+
+static void
+test_recipient(void **state)
+{
+	static const struct mail_recipient recipient = {
+	    .address = STR("b\xC3\x96@d"),
+	    .orcpt = STR("rfc822;Bob+2Bx@d"),
+	    .notify = MAIL_NOTIFY_FAILURE,
+	};
+	struct mail_recipient got;
+	struct qf_address address;
+	struct qf_recipient r;
+
+	(void)state;
+	assert_int_equal(qf_set_recipient(&r, &arena, &recipient), 0);
+	assert_true(str_equal(r.text, STR("<b\xC3\xFF\x96@d>")));
+	assert_true(str_equal(r.final, STR("RFC822; b\xC3\xFF\x96@d")));
+	assert_int_equal(r.flags, 1 | 2 | 8);
+	assert_int_equal(qf_get_recipient(&r, &arena, &address, &got), 0);
+	assert_true(str_equal(got.address, recipient.address));
+	assert_true(str_equal(got.orcpt, recipient.orcpt));
+	assert_int_equal(got.notify, recipient.notify);
+}
+
+/* An ORCPT that RCPT could not carry is left out. */
+static void
+test_orcpt(void **state)
+{
+	const struct {
+		struct str orcpt;
+		bool is_kept;
+	} cases[] = {
+	    {STR("rfc822;a@b"), true},
+	    {STR("x-a;a+2Bb"), true},
+	    {STR(""), false},
+	    {STR("a@b"), false},
+	    {STR(";a@b"), false},
+	    {STR("rfc822;"), false},
+	    {STR("rfc+2B;a"), false},
+	    {STR("rfc822;a b"), false},
+	    {STR("rfc822;a\r\nQUIT"), false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct qf_recipient r = {
+		    .text = STR("<a@b>"), .orcpt = cases[i].orcpt};
+		struct qf_address address;
+		struct mail_recipient got;
+
+		assert_int_equal(
+		    qf_get_recipient(&r, &arena, &address, &got), 0);
+		assert_true(str_equal(
+		    got.orcpt, cases[i].is_kept ? cases[i].orcpt : STR("")));
+	}
+	memcpy(many, "rfc822;", 7);
+	for (size_t size = MAIL_ORCPT_MAX; size <= MAIL_ORCPT_MAX + 1; size++) {
+		struct qf_recipient r = {
+		    .text = STR("<a@b>"), .orcpt = str_of(many, size)};
+		struct qf_address address;
+		struct mail_recipient got;
+
+		assert_int_equal(
+		    qf_get_recipient(&r, &arena, &address, &got), 0);
+		assert_int_equal(
+		    got.orcpt.size, size == MAIL_ORCPT_MAX ? size : 0);
+	}
+}
+
+/* Memory that ends anywhere: an error, and nothing half set. */
+static void
+test_small_arena(void **state)
+{
+	static const struct mail_envelope e = {
+	    .sender = STR("a@b"), .envid = STR("id"), .auth = STR("<>")};
+	static const struct mail_recipient to = {
+	    .address = STR("c@d"), .orcpt = STR("rfc822;c@d")};
+	bool is_done = false;
+
+	(void)state;
+	for (size_t max = 0; max < 100 && !is_done; max++) {
+		struct qf_recipient r = {.text = STR("old")};
+		struct arena small;
+		struct qf q;
+
+		qf_init(&q);
+		arena_init(&small, max);
+		is_done = qf_set_envelope(&q, &small, &e) == 0;
+		assert_int_equal(q.has_sender, is_done);
+		arena_fini(&small);
+		arena_init(&small, max);
+		if (qf_set_recipient(&r, &small, &to) != 0)
+			assert_true(str_equal(r.text, STR("old")));
+		arena_fini(&small);
+	}
+	assert_true(is_done);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_notify),
+	    cmocka_unit_test(test_sender),
+	    cmocka_unit_test(test_oversize_sender),
+	    cmocka_unit_test(test_limits),
+	    cmocka_unit_test(test_envelope_round_trip),
+	    cmocka_unit_test(test_recipient),
+	    cmocka_unit_test(test_orcpt),
+	    cmocka_unit_test(test_small_arena),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
