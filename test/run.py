@@ -4,8 +4,10 @@ import argparse
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -88,6 +90,18 @@ def unit_tests(steps, mode):
                    count_cmocka, 600)
 
 
+def system_tests(steps, path):
+    """A file of them. What they leave behind is kept where one failed."""
+    place = tempfile.mkdtemp(prefix="pytest-sendq-")
+    if steps.step(f"system {path.stem}",
+                  ["/usr/bin/python3", "-m", "pytest", "-q",
+                   "-p", "no:cacheprovider", "--basetemp", f"{place}/t",
+                   str(path)], count_pytest, 2400):
+        shutil.rmtree(place)
+    else:
+        print(f"files: {place}", flush=True)
+
+
 def build(steps, mode):
     """False if it failed. What a compiler ended by a limit of processor time
     had no time for is tried once more, alone."""
@@ -126,10 +140,7 @@ def main():
         steps.step("pure", ["tools/pure", "build/plain/obj"])
         steps.step("lint", ["tools/lint"])
         for path in sorted((ROOT / "test" / "system").glob("test_*.py")):
-            steps.step(f"system {path.stem}",
-                       ["/usr/bin/python3", "-m", "pytest", "-q",
-                        "-p", "no:cacheprovider", str(path)],
-                       count_pytest, 2400)
+            system_tests(steps, path)
         steps.step("demo", ["/usr/bin/python3", "test/demo.py"])
         if build(steps, "asan"):
             unit_tests(steps, "asan")

@@ -25,6 +25,8 @@ class Child:
 
     def __init__(self, session):
         self.items = session.items
+        # One directory for all children, which pytest removes later.
+        session.config._tmp_path_factory.getbasetemp()
         ask_reader, self.ask = os.pipe()
         self.answer, answer_writer = os.pipe()
         self.pid = os.fork()
