@@ -45,7 +45,9 @@ TESTS := $(if $(T),$(T),$(foreach d,$(DIRS),$(wildcard src/$(d)/*_test.c)))
 TEST_BINS = $(TESTS:src/%.c=$(BUILD)/test/%)
 LIB = $(BUILD)/libsendq.a
 
-all: $(PROGRAMS:%=$(BUILD)/bin/%) $(BUILD)/bin/mailq $(BUILD)/man/sendq.conf.5
+# The names under which sendmail is called.
+SENDMAIL_NAMES = mailq newaliases hoststat purgestat rmail
+all: $(PROGRAMS:%=$(BUILD)/bin/%) $(SENDMAIL_NAMES:%=$(BUILD)/bin/%) $(BUILD)/man/sendq.conf.5
 
 $(BUILD)/obj/%.o: src/%.c
 	@mkdir -p $(@D)
@@ -61,7 +63,7 @@ $(BUILD)/man/sendq.conf.5: man/sendq.conf.5.in $(BUILD)/bin/sendqd
 	$(BUILD)/bin/sendqd --help-settings-mdoc > $@.settings
 	sed -e '/^@SETTINGS@$$/{r $@.settings' -e 'd;}' $< > $@
 
-$(BUILD)/bin/mailq: $(BUILD)/bin/sendmail
+$(SENDMAIL_NAMES:%=$(BUILD)/bin/%): $(BUILD)/bin/sendmail
 	ln -sf sendmail $@
 
 $(BUILD)/bin/%: $(BUILD)/obj/cmd/%.o $(LIB)
@@ -99,11 +101,17 @@ lint:
 check: all unit lint
 
 # PREFIX and DESTDIR as usual; the service manager's file is in contrib/.
+# With DROP_GROUP sendmail is setgid that group, which is to be the one of the
+# drop directory: so any user can leave mail while no daemon runs.
 PREFIX ?= /usr/local
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin
 	install $(BUILD)/bin/sendq $(DESTDIR)$(PREFIX)/bin/
 	install $(BUILD)/bin/sendqd $(BUILD)/bin/sendqctl $(DESTDIR)$(PREFIX)/sbin/
+	install $(if $(DROP_GROUP),-m 2755 -g $(DROP_GROUP)) $(BUILD)/bin/sendmail $(DESTDIR)$(PREFIX)/sbin/
+	for name in $(SENDMAIL_NAMES); do \
+		ln -sf ../sbin/sendmail $(DESTDIR)$(PREFIX)/bin/$$name; \
+	done
 	install -D -m 644 contrib/sendqctl.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sendqctl
 	for page in man/*.[1578] $(BUILD)/man/*.[1578]; do \
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$${page##*/}; \
@@ -112,6 +120,6 @@ install: all
 clean:
 	rm -rf build
 
--include $(OBJECTS:.o=.d) $(CONTRACT:.o=.d) $(TEST_BINS:$(BUILD)/test/%=$(BUILD)/obj/%.d)
+-include $(OBJECTS:.o=.d) $(MAINS:src/%.c=$(BUILD)/obj/%.d) $(CONTRACT:.o=.d) $(TEST_BINS:$(BUILD)/test/%=$(BUILD)/obj/%.d)
 .PHONY: all install test-programs unit format lint check clean
 .SECONDARY:

@@ -3,8 +3,8 @@
  * directory descriptor; a simulated one keeps what was not synced apart and can
  * lose it.  Everything above takes a struct os and never calls the kernel.
  *
- * Names are relative to the directory, without "..": a file name, or one
- * directory and a file name ("tmp/x").  Functions return 0 or -errno.
+ * Names are relative to the directory, without "..": a file name, behind one
+ * directory or two ("tmp/x", "q1/qf/x").  Functions return 0 or -errno.
  */
 #ifndef OS_OS_H
 #define OS_OS_H
@@ -23,6 +23,20 @@ enum {
 	OS_WRITE = 2,
 	OS_CREATE = 4,    /* make it if it is not there, mode 0600 */
 	OS_EXCLUSIVE = 8, /* with OS_CREATE: -EEXIST if it is there */
+	OS_FOLLOW = 16,   /* a link at the end of the name is followed */
+	OS_SHARED = 32,   /* with OS_CREATE: mode 0640, its group may read it */
+};
+
+/* What is known of a file or a directory. */
+struct os_status {
+	bool is_file; /* a regular one */
+	bool is_directory;
+	uint32_t mode; /* the permissions */
+	uint32_t uid;  /* of the owner */
+	uint64_t link_count;
+	uint64_t device, inode; /* together the same for the same file only */
+	uint64_t size;
+	uint64_t mtime_ns; /* since 1970, when its bytes last changed */
 };
 
 /* Called for each name in a directory ("." and ".." left out). */
@@ -49,6 +63,11 @@ struct os_ops {
 	/* Reserves room for SIZE bytes; the file is that long afterwards. */
 	int (*allocate)(struct os *os, struct os_file *file, uint64_t size);
 	int (*size)(struct os *os, struct os_file *file, uint64_t *size_out);
+	int (*file_status)(
+	    struct os *os, struct os_file *file, struct os_status *status_out);
+	/* Of what NAME leads to, links followed. */
+	int (*status)(
+	    struct os *os, const char *name, struct os_status *status_out);
 	int (*rename)(struct os *os, const char *from, const char *to);
 	int (*unlink)(struct os *os, const char *name);
 	int (*make_directory)(struct os *os, const char *name);
@@ -134,6 +153,19 @@ static inline int
 os_size(struct os *os, struct os_file *file, uint64_t *size_out)
 {
 	return os->ops->size(os, file, size_out);
+}
+
+static inline int
+os_file_status(
+    struct os *os, struct os_file *file, struct os_status *status_out)
+{
+	return os->ops->file_status(os, file, status_out);
+}
+
+static inline int
+os_status(struct os *os, const char *name, struct os_status *status_out)
+{
+	return os->ops->status(os, name, status_out);
 }
 
 static inline int

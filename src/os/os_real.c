@@ -2,9 +2,10 @@
  * The real os: system calls under one directory descriptor.
  *
  * Promises: names never lead out of the directory and a link at their end is
- * never followed; only regular files are opened; reads and writes are whole,
- * interrupted calls are taken up again.  A failed sync is returned as it is and
- * never tried again.  Nothing here is logged: the caller knows what it means.
+ * followed only with OS_FOLLOW; only regular files are opened; reads and writes
+ * are whole, interrupted calls are taken up again.  A failed sync is returned
+ * as it is and never tried again.  Nothing here is logged: the caller knows
+ * what it means.
  */
 #include "os/os.h"
 #include "base/check.h"
@@ -65,13 +66,13 @@ os_real_is_offset(uint64_t offset, uint64_t size)
 }
 
 static int
-os_real_openat(struct os_real *real, const char *name, int flags)
+os_real_openat(struct os_real *real, const char *name, int flags, mode_t mode)
 {
 	int fd;
 
 	do
 		fd = openat(real->directory_fd, name,
-		    flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+		    flags | O_CLOEXEC | O_NOCTTY, mode);
 	while (fd < 0 && errno == EINTR);
 	return fd < 0 ? -errno : fd;
 }
@@ -95,7 +96,10 @@ os_real_open(
 		mode |= O_CREAT;
 	if (flags & OS_EXCLUSIVE)
 		mode |= O_EXCL;
-	fd = os_real_openat(os_real_of(os), name, mode);
+	if (!(flags & OS_FOLLOW))
+		mode |= O_NOFOLLOW;
+	fd = os_real_openat(
+	    os_real_of(os), name, mode, flags & OS_SHARED ? 0640 : 0600);
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode)) {
@@ -183,7 +187,8 @@ os_real_open_directory(struct os *os, const char *directory)
 	if (!os_directory_is_valid(directory))
 		return -EINVAL;
 	return os_real_openat(os_real_of(os),
-	    directory[0] != '\0' ? directory : ".", O_RDONLY | O_DIRECTORY);
+	    directory[0] != '\0' ? directory : ".",
+	    O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 }
 
 /* The directory's place among those that stay open, or one behind the last. */
@@ -253,6 +258,48 @@ os_real_size(struct os *os, struct os_file *file, uint64_t *size_out)
 	if (fstat(file->fd, &status) < 0)
 		return -errno;
 	*size_out = (uint64_t)status.st_size;
+	return 0;
+}
+
+static void
+os_real_set_status(const struct stat *from, struct os_status *to)
+{
+	*to = (struct os_status){
+	    .is_file = S_ISREG(from->st_mode),
+	    .is_directory = S_ISDIR(from->st_mode),
+	    .mode = from->st_mode & 07777,
+	    .uid = from->st_uid,
+	    .link_count = (uint64_t)from->st_nlink,
+	    .device = (uint64_t)from->st_dev,
+	    .inode = (uint64_t)from->st_ino,
+	    .size = (uint64_t)from->st_size,
+	    .mtime_ns = (uint64_t)from->st_mtim.tv_sec * 1000000000 +
+	                (uint64_t)from->st_mtim.tv_nsec,
+	};
+}
+
+static int
+os_real_file_status(
+    struct os *os, struct os_file *file, struct os_status *status_out)
+{
+	struct stat status;
+
+	if (fstat(file->fd, &status) < 0)
+		return -errno;
+	os_real_set_status(&status, status_out);
+	return 0;
+}
+
+static int
+os_real_status(struct os *os, const char *name, struct os_status *status_out)
+{
+	struct stat status;
+
+	if (!os_name_is_valid(name))
+		return -EINVAL;
+	if (fstatat(os_real_of(os)->directory_fd, name, &status, 0) < 0)
+		return -errno;
+	os_real_set_status(&status, status_out);
 	return 0;
 }
 
@@ -414,6 +461,8 @@ static const struct os_ops os_real_ops = {
     .truncate = os_real_truncate,
     .allocate = os_real_allocate,
     .size = os_real_size,
+    .file_status = os_real_file_status,
+    .status = os_real_status,
     .rename = os_real_rename,
     .unlink = os_real_unlink,
     .make_directory = os_real_make_directory,

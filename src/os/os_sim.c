@@ -22,6 +22,8 @@
 #define SIM_MONO_FIRST_MS 1000000
 /* No file of a test is longer; an offset beyond is refused. */
 #define SIM_FILE_MAX (UINT64_C(1) << 32)
+/* Syncs of directories between two looks for what nothing leads to. */
+#define SIM_SWEEP_EVERY 64
 
 struct os_file {
 	struct os_file *prev, *next;
@@ -61,6 +63,7 @@ sim_inode_new(struct os_sim *sim, bool is_directory)
 	struct sim_inode *inode = mem_new(1, sizeof(*inode));
 
 	inode->is_directory = is_directory;
+	inode->changed_ms = sim->wall_ms;
 	inode->number = ++sim->inode_last;
 	DL_APPEND(sim->inodes, inode);
 	return inode;
@@ -71,9 +74,9 @@ sim_names_free(struct sim_entry **names)
 {
 	struct sim_entry *entry, *next;
 
-	DL_FOREACH_SAFE(*names, entry, next)
+	HASH_ITER(hh, *names, entry, next)
 	{
-		DL_DELETE(*names, entry);
+		HASH_DEL(*names, entry);
 		free(entry);
 	}
 }
@@ -121,23 +124,19 @@ sim_names_get(struct sim_entry *names, const char *name)
 {
 	struct sim_entry *entry;
 
-	DL_FOREACH(names, entry)
-	if (strcmp(entry->name, name) == 0)
-		return entry->inode;
-	return NULL;
+	HASH_FIND_STR(names, name, entry);
+	return entry != NULL ? entry->inode : NULL;
 }
 
 void
 sim_names_set(
     struct sim_entry **names, const char *name, struct sim_inode *inode)
 {
-	struct sim_entry *entry, *next;
+	struct sim_entry *entry;
 
-	DL_FOREACH_SAFE(*names, entry, next)
-	{
-		if (strcmp(entry->name, name) != 0)
-			continue;
-		DL_DELETE(*names, entry);
+	HASH_FIND_STR(*names, name, entry);
+	if (entry != NULL) {
+		HASH_DEL(*names, entry);
 		free(entry);
 	}
 	if (inode == NULL)
@@ -145,7 +144,7 @@ sim_names_set(
 	entry = mem_new(1, sizeof(*entry));
 	snprintf(entry->name, sizeof(entry->name), "%s", name);
 	entry->inode = inode;
-	DL_APPEND(*names, entry);
+	HASH_ADD_STR(*names, name, entry);
 }
 
 /* Frees every inode that no name, now or after a cut, and no open file can
@@ -154,16 +153,19 @@ static void
 sim_sweep(struct os_sim *sim)
 {
 	struct sim_inode *inode, *next;
-	struct sim_entry *entry;
+	struct sim_entry *entry, *after;
 	struct sim_naming *naming;
 
+	/* It looks at everything: now and then is enough. */
+	if (++sim->sync_count % SIM_SWEEP_EVERY > 0)
+		return;
 	DL_FOREACH(sim->inodes, inode)
 	inode->is_marked = inode->open_count > 0 || inode == sim->root;
 	DL_FOREACH(sim->inodes, inode)
 	{
-		DL_FOREACH(inode->names_now, entry)
+		HASH_ITER(hh, inode->names_now, entry, after)
 		entry->inode->is_marked = true;
-		DL_FOREACH(inode->names_durable, entry)
+		HASH_ITER(hh, inode->names_durable, entry, after)
 		entry->inode->is_marked = true;
 		DL_FOREACH(inode->namings, naming)
 		if (naming->inode != NULL)
@@ -210,22 +212,26 @@ static int
 sim_resolve(struct os_sim *sim, const char *name,
     struct sim_inode **directory_out, const char **last_out)
 {
-	const char *slash = strchr(name, '/');
-	char first[SIM_NAME_MAX + 1];
+	char part[SIM_NAME_MAX + 1];
+	size_t size;
 
 	*directory_out = sim->root;
-	*last_out = slash != NULL ? slash + 1 : name;
+	*last_out = name;
 	if (!os_name_is_valid(name))
 		return -EINVAL;
-	if (strlen(*last_out) > SIM_NAME_MAX || *last_out - name > SIM_NAME_MAX)
-		return -ENAMETOOLONG;
-	if (slash == NULL)
-		return 0;
-	snprintf(first, sizeof(first), "%.*s", (int)(slash - name), name);
-	*directory_out = sim_names_get(sim->root->names_now, first);
-	if (*directory_out == NULL)
-		return -ENOENT;
-	return (*directory_out)->is_directory ? 0 : -ENOTDIR;
+	while ((size = strcspn(*last_out, "/")), (*last_out)[size] != '\0') {
+		if (size > SIM_NAME_MAX)
+			return -ENAMETOOLONG;
+		snprintf(part, sizeof(part), "%.*s", (int)size, *last_out);
+		*directory_out =
+		    sim_names_get((*directory_out)->names_now, part);
+		if (*directory_out == NULL)
+			return -ENOENT;
+		if (!(*directory_out)->is_directory)
+			return -ENOTDIR;
+		*last_out += size + 1;
+	}
+	return size > SIM_NAME_MAX ? -ENAMETOOLONG : 0;
 }
 
 static int
@@ -323,6 +329,7 @@ sim_change(struct os_sim *sim, struct sim_inode *inode, const char *data,
 	write->size = size;
 	write->data = data != NULL ? mem_copy_text(data, size) : NULL;
 	DL_APPEND(inode->writes, write);
+	inode->changed_ms = sim->wall_ms;
 	sim_write_apply(&inode->now, write, size);
 	if (inode->now.size < before)
 		sim->room = num_add_capped(sim->room, before - inode->now.size);
@@ -380,12 +387,18 @@ static int
 sim_directory(
     struct os_sim *sim, const char *name, struct sim_inode **directory_out)
 {
+	const char *last;
+	int error;
+
 	*directory_out = sim->root;
 	if (!os_directory_is_valid(name))
 		return -EINVAL;
 	if (name[0] == '\0')
 		return 0;
-	*directory_out = sim_names_get(sim->root->names_now, name);
+	error = sim_resolve(sim, name, directory_out, &last);
+	if (error < 0)
+		return error;
+	*directory_out = sim_names_get((*directory_out)->names_now, last);
 	if (*directory_out == NULL)
 		return -ENOENT;
 	return (*directory_out)->is_directory ? 0 : -ENOTDIR;
@@ -447,6 +460,49 @@ sim_size(struct os *os, struct os_file *file, uint64_t *size_out)
 	return error;
 }
 
+static void
+sim_set_status(const struct sim_inode *inode, struct os_status *to)
+{
+	*to = (struct os_status){
+	    .is_file = !inode->is_directory,
+	    .is_directory = inode->is_directory,
+	    .mode = inode->is_directory ? 0700 : 0600,
+	    .link_count = inode->link_count,
+	    .inode = inode->number,
+	    .size = inode->now.size,
+	    .mtime_ns = inode->changed_ms * 1000000,
+	};
+}
+
+static int
+sim_file_status(
+    struct os *os, struct os_file *file, struct os_status *status_out)
+{
+	int error = sim_call(sim_of(os));
+
+	if (error == 0)
+		sim_set_status(file->inode, status_out);
+	return error;
+}
+
+static int
+sim_status(struct os *os, const char *name, struct os_status *status_out)
+{
+	struct sim_inode *directory, *inode;
+	const char *last;
+	int error = sim_resolve(sim_of(os), name, &directory, &last);
+
+	if (error == 0)
+		error = sim_call(sim_of(os));
+	if (error < 0)
+		return error;
+	inode = sim_names_get(directory->names_now, last);
+	if (inode == NULL)
+		return -ENOENT;
+	sim_set_status(inode, status_out);
+	return 0;
+}
+
 static int
 sim_rename(struct os *os, const char *from, const char *to)
 {
@@ -499,18 +555,20 @@ static int
 sim_make_directory(struct os *os, const char *name)
 {
 	struct os_sim *sim = sim_of(os);
+	struct sim_inode *directory;
+	const char *last;
 	int error;
 
 	if (name[0] == '\0' || !os_directory_is_valid(name))
 		return -EINVAL;
-	if (strlen(name) > SIM_NAME_MAX)
-		return -ENAMETOOLONG;
-	error = sim_call_change(sim);
+	error = sim_resolve(sim, name, &directory, &last);
+	if (error == 0)
+		error = sim_call_change(sim);
 	if (error < 0)
 		return error;
-	if (sim_names_get(sim->root->names_now, name) != NULL)
+	if (sim_names_get(directory->names_now, last) != NULL)
 		return -EEXIST;
-	sim_name(sim, sim->root, name, sim_inode_new(sim, true));
+	sim_name(sim, directory, last, sim_inode_new(sim, true));
 	return 0;
 }
 
@@ -519,9 +577,9 @@ sim_list(struct os *os, const char *name, os_name_fn *fn, void *arg)
 {
 	struct os_sim *sim = sim_of(os);
 	struct sim_inode *directory;
-	struct sim_entry *entry;
+	struct sim_entry *entry, *next;
 	char(*names)[SIM_NAME_MAX + 1];
-	size_t count = 0, i = 0;
+	size_t count, i = 0;
 	int error = sim_directory(sim, name, &directory);
 
 	if (error == 0)
@@ -529,9 +587,9 @@ sim_list(struct os *os, const char *name, os_name_fn *fn, void *arg)
 	if (error < 0)
 		return error;
 	/* FN may change the directory: it is given what was there before. */
-	DL_COUNT(directory->names_now, entry, count);
+	count = HASH_COUNT(directory->names_now);
 	names = mem_new(count, sizeof(*names));
-	DL_FOREACH(directory->names_now, entry)
+	HASH_ITER(hh, directory->names_now, entry, next)
 	memcpy(names[i++], entry->name, sizeof(*names));
 	for (i = 0; i < count; i++)
 		fn(arg, names[i]);
@@ -607,6 +665,8 @@ static const struct os_ops sim_ops = {
     .truncate = sim_truncate,
     .allocate = sim_allocate,
     .size = sim_size,
+    .file_status = sim_file_status,
+    .status = sim_status,
     .rename = sim_rename,
     .unlink = sim_unlink,
     .make_directory = sim_make_directory,

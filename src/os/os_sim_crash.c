@@ -217,12 +217,12 @@ sim_cut_names(
 	struct sim_entry *entry, *next;
 	struct sim_naming *naming;
 
-	DL_FOREACH(inode->names_durable, entry)
+	HASH_ITER(hh, inode->names_durable, entry, next)
 	sim_names_set(&to->names_now, entry->name, entry->inode);
 	DL_FOREACH(inode->namings, naming)
 	if (sim_cut_keeps_name(cut, naming))
 		sim_names_set(&to->names_now, naming->name, naming->inode);
-	DL_FOREACH_SAFE(to->names_now, entry, next)
+	HASH_ITER(hh, to->names_now, entry, next)
 	{
 		entry->inode = sim_cut_inode(cut, entry->inode);
 		entry->inode->link_count++;
@@ -237,6 +237,7 @@ sim_cut_inode(struct sim_cut *cut, struct sim_inode *inode)
 	if (inode->clone != NULL)
 		return inode->clone;
 	inode->clone = sim_inode_new(cut->to, inode->is_directory);
+	inode->clone->changed_ms = inode->changed_ms;
 	if (inode->is_directory)
 		sim_cut_names(cut, inode, inode->clone);
 	else {

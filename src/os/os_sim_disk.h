@@ -9,6 +9,7 @@
 #ifndef OS_OS_SIM_DISK_H
 #define OS_OS_SIM_DISK_H
 
+#include "base/hash.h"
 #include "os/os_sim.h"
 
 #define SIM_BLOCK    4096
@@ -48,7 +49,7 @@ struct sim_write {
 };
 
 struct sim_entry {
-	struct sim_entry *prev, *next;
+	UT_hash_handle hh; /* by name, in the order in which they were made */
 	char name[SIM_NAME_MAX + 1];
 	struct sim_inode *inode;
 };
@@ -68,6 +69,7 @@ struct sim_inode {
 	uint64_t number;
 	size_t link_count; /* names that reads see */
 	size_t open_count;
+	uint64_t changed_ms; /* wall clock, of its bytes */
 	struct os_file *locker;
 	struct sim_bytes now, durable;
 	struct sim_write *writes;
@@ -83,6 +85,7 @@ struct os_sim {
 	struct os_file *files;
 	uint64_t inode_last;
 	uint64_t order_last;
+	uint64_t sync_count; /* of directories */
 	uint64_t random;
 	uint64_t mono_ms, wall_ms;
 	uint64_t room;

@@ -61,6 +61,8 @@ os_test_teardown(void **state)
 	os_list(test->os, "", os_test_remove, test->os);
 	os_free(test->os);
 	if (test->path[0] != '\0') {
+		snprintf(path, sizeof(path), "%s/dir/sub", test->path);
+		rmdir(path);
 		snprintf(path, sizeof(path), "%s/dir", test->path);
 		rmdir(path);
 		assert_int_equal(rmdir(test->path), 0);
@@ -85,12 +87,14 @@ os_test_names(void **state)
 	    {"", -EINVAL}, {".", -EINVAL}, {"..", -EINVAL}, {"a..b", -EINVAL},
 	    {"/a", -EINVAL}, {"../a", -EINVAL}, {"dir/..", -EINVAL},
 	    {"dir/", -EINVAL}, {"dir/.", -EINVAL}, {"./a", -EINVAL},
-	    {"dir//a", -EINVAL}, {"dir/a/b", -EINVAL}, {"none/a", -ENOENT},
-	    {"a/b", -ENOTDIR}};
+	    {"dir//a", -EINVAL}, {"dir/a/b", -ENOTDIR}, {"dir/sub/a", 0},
+	    {"dir/none/a", -ENOENT}, {"dir/sub/a/b", -EINVAL},
+	    {"dir/sub/", -EINVAL}, {"none/a", -ENOENT}, {"a/b", -ENOTDIR}};
 	struct os *os = os_test_os(state);
 	struct os_file *file;
 
 	assert_int_equal(os_make_directory(os, "dir"), 0);
+	assert_int_equal(os_make_directory(os, "dir/sub"), 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		assert_int_equal(
 		    os_open(os, cases[i].name, CREATE, &file), cases[i].error);
@@ -105,12 +109,17 @@ os_test_names(void **state)
 		assert_int_equal(os_close(os, file), 0);
 	}
 	assert_int_equal(os_unlink(os, "dir/a"), 0);
+	assert_int_equal(os_rename(os, "dir/sub/a", "b"), 0);
 	assert_int_equal(os_open(os, "dir", OS_READ, &file), -EINVAL);
 	assert_int_equal(os_open(os, "a", 0, &file), -EINVAL);
 	assert_int_equal(os_make_directory(os, "dir"), -EEXIST);
-	assert_int_equal(os_make_directory(os, "x/y"), -EINVAL);
+	assert_int_equal(os_make_directory(os, "dir/sub"), -EEXIST);
+	assert_int_equal(os_make_directory(os, "x/y"), -ENOENT);
+	assert_int_equal(os_make_directory(os, "dir/sub/y"), -EINVAL);
 	assert_int_equal(os_make_directory(os, ""), -EINVAL);
-	assert_int_equal(os_sync_directory(os, "dir/x"), -EINVAL);
+	assert_int_equal(os_sync_directory(os, "dir/x"), -ENOENT);
+	assert_int_equal(os_sync_directory(os, "dir/sub/x"), -EINVAL);
+	assert_int_equal(os_sync_directory(os, "dir/sub"), 0);
 	assert_int_equal(os_sync_directory(os, "none"), -ENOENT);
 	assert_int_equal(os_sync_directory(os, "a"), -ENOTDIR);
 	assert_int_equal(os_sync_directory(os, "dir"), 0);
@@ -306,6 +315,37 @@ os_test_clock_room_random(void **state)
 	assert_true(zero_count < 20);
 }
 
+/* What is known of files and directories, by name and when open. */
+static void
+os_test_status(void **state)
+{
+	struct os *os = os_test_os(state);
+	struct os_status by_name, open_one, other;
+	struct os_file *file;
+
+	assert_int_equal(os_status(os, "a", &by_name), -ENOENT);
+	assert_int_equal(os_status(os, "", &by_name), -EINVAL);
+	assert_int_equal(os_make_directory(os, "dir"), 0);
+	assert_int_equal(os_status(os, "dir", &by_name), 0);
+	assert_true(by_name.is_directory && !by_name.is_file);
+	assert_int_equal(os_open(os, "dir/a", CREATE, &file), 0);
+	assert_int_equal(os_pwrite(os, file, STR("12345"), 0), 0);
+	assert_int_equal(os_file_status(os, file, &open_one), 0);
+	assert_int_equal(os_status(os, "dir/a", &by_name), 0);
+	assert_true(by_name.is_file && !by_name.is_directory);
+	assert_int_equal(by_name.size, 5);
+	assert_int_equal(by_name.mode, 0600);
+	assert_int_equal(by_name.link_count, 1);
+	assert_true(by_name.mtime_ns > UINT64_C(1577836800000000000));
+	assert_memory_equal(&open_one, &by_name, sizeof(by_name));
+	/* Another file under the same name is another one. */
+	assert_int_equal(os_unlink(os, "dir/a"), 0);
+	assert_int_equal(os_file_status(os, file, &open_one), 0);
+	assert_int_equal(open_one.link_count, 0);
+	assert_int_equal(os_status(os, "dir/a", &other), -ENOENT);
+	assert_int_equal(os_close(os, file), 0);
+}
+
 /* Links and pipes in the place of files are refused and do no harm. */
 static void
 os_test_real_only_files(void **state)
@@ -318,6 +358,9 @@ os_test_real_only_files(void **state)
 	snprintf(path, sizeof(path), "%s/link", test->path);
 	assert_int_equal(symlink("/etc/passwd", path), 0);
 	assert_int_equal(os_open(test->os, "link", OS_READ, &file), -ELOOP);
+	assert_int_equal(
+	    os_open(test->os, "link", OS_READ | OS_FOLLOW, &file), 0);
+	assert_int_equal(os_close(test->os, file), 0);
 	snprintf(path, sizeof(path), "%s/pipe", test->path);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(os_open(test->os, "pipe", OS_READ, &file), -EINVAL);
@@ -329,6 +372,12 @@ os_test_real_only_files(void **state)
 	snprintf(path, sizeof(path), "%s/new", test->path);
 	assert_int_equal(stat(path, &status), 0);
 	assert_int_equal(status.st_mode & 0777, 0600);
+	assert_int_equal(
+	    os_open(test->os, "shared", CREATE | OS_SHARED, &file), 0);
+	assert_int_equal(os_close(test->os, file), 0);
+	snprintf(path, sizeof(path), "%s/shared", test->path);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0640);
 }
 
 #define OS_TEST_BOTH(f)                                                        \
@@ -345,6 +394,7 @@ main(void)
 	    OS_TEST_BOTH(os_test_open_flags),
 	    OS_TEST_BOTH(os_test_bytes),
 	    OS_TEST_BOTH(os_test_rename),
+	    OS_TEST_BOTH(os_test_status),
 	    OS_TEST_BOTH(os_test_lock),
 	    OS_TEST_BOTH(os_test_clock_room_random),
 	    cmocka_unit_test_setup_teardown(

@@ -178,6 +178,9 @@ struct store_totals {
 	uint64_t messages;   /* in all lanes */
 	uint64_t bytes;      /* of their content, each once */
 	uint64_t room_bytes; /* that are free there; 0 if nobody knows */
+	/* Grows when there is mail that nobody appended here, or mail may be
+	   leased again that another program had. */
+	uint64_t found_count;
 };
 
 enum store_change {
@@ -323,11 +326,13 @@ struct store_request {
 		} destinations;
 		/* Remembers that DESTINATION is not to be tried before DUE_MS
 		   (0 forgets it), whether it has rows or not.  A rebuilt index
-		   has forgotten it too. */
+		   has forgotten it too; so has, unless IS_KEPT, an engine whose
+		   process was killed soon after. */
 		struct {
 			struct str destination;
 			uint64_t due_ms;
 			uint32_t failures;
+			bool is_kept;
 		} park;
 		/* Up to COUNT messages (STORE_PAGE_MAX if that is less) with
 		   rows of the filter, in order of append, behind AFTER_KEY
@@ -412,7 +417,7 @@ struct store_request {
 /* What was last known when the store was opened. */
 struct store_info {
 	uint64_t queue_ms; /* of the last STORE_CLOCK, append or settle */
-	uint64_t wall_ms;  /* of the last STORE_CLOCK; 0 = never */
+	uint64_t wall_ms;  /* of the same moment; 0 = never known */
 	bool was_clean;
 	uint64_t recovered_count;   /* records replayed */
 	struct store_totals totals; /* now */

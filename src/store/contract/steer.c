@@ -132,6 +132,7 @@ steer_find_bounded(void **state)
 	struct store_filter filter = {.sender = STR("<>")};
 	struct kit *kit = *state;
 	struct store_message *message;
+	struct store_request *batch[100];
 	struct buf text;
 	char id[8];
 
@@ -144,9 +145,14 @@ steer_find_bounded(void **state)
 		if (i == 2400)
 			message->envelope.sender = STR("");
 		request->u.append.message = message;
-		kit->store->ops->batch(kit->store, &request, 1);
-		assert_int_equal(request->error, 0);
-		store_request_free(request);
+		batch[i % 100] = request;
+		if (i % 100 < 99)
+			continue;
+		kit->store->ops->batch(kit->store, batch, 100);
+		for (size_t j = 0; j < 100; j++) {
+			assert_int_equal(batch[j]->error, 0);
+			store_request_free(batch[j]);
+		}
 	}
 	buf_init(&text, KIT_STATE_MAX);
 	assert_int_equal(kit_put_filter(kit->store, &text, &filter, 9), 1);

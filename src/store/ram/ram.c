@@ -1,7 +1,6 @@
 /*
  * The model engine: the requests that change something.  Promises: with any
- * error nothing was changed; nothing survives close.  Straight rather than
- * fast: each request walks the whole list of messages where it has to.
+ * error nothing was changed; nothing survives close.
  */
 #include "store/ram/ram.h"
 #include "base/check.h"
@@ -13,7 +12,7 @@
 #include <string.h>
 #include <utlist.h>
 
-static struct ram *
+struct ram *
 ram_of(struct store *store)
 {
 	return (struct ram *)(void *)store;
@@ -29,16 +28,13 @@ ram_stage_free(struct ram *ram, struct ram_stage *stage)
 	free(stage);
 }
 
+/* Its rows are gone. */
 static void
 ram_message_free(struct ram *ram, struct ram_message *message)
 {
-	struct ram_lease *lease, *next;
-
-	DL_DELETE(ram->messages, message);
-	HASH_DEL(ram->by_id, message);
+	CHECK(message->spots == NULL);
+	ram_message_end(ram, message);
 	ram->content_bytes -= message->content_size;
-	LL_FOREACH_SAFE(message->leases, lease, next)
-	free(lease);
 	for (size_t i = 0; i < message->row_count; i++)
 		free(message->rows[i].status);
 	arena_fini(&message->arena);
@@ -47,29 +43,44 @@ ram_message_free(struct ram *ram, struct ram_message *message)
 	free(message);
 }
 
-enum store_lane
-ram_row_home(const struct ram_row *row)
+bool
+ram_row_remove(struct ram *ram, struct ram_row *row)
 {
-	return row->row.is_held ? STORE_HELD : STORE_READY;
+	struct ram_message *message = row->message;
+
+	CHECK(!row->is_gone);
+	ram_row_end(ram, row);
+	row->is_gone = true;
+	if (--message->left_count > 0)
+		return false;
+	if (ram->keeper != NULL)
+		ram->keeper->removed(ram->keeper_arg, message);
+	ram_message_free(ram, message);
+	return true;
 }
 
 void
-ram_row_set_lane(struct ram_row *row, enum store_lane lane, uint64_t due_ms)
+ram_forget(struct ram *ram, struct ram_message *message)
 {
-	row->lane = lane;
-	row->due_ms = lane == STORE_WAITING ? due_ms : 0;
+	CHECK(message->lease_count == 0);
+	for (size_t i = 0; i < message->row_count; i++)
+		if (!message->rows[i].is_gone)
+			ram_row_end(ram, &message->rows[i]);
+	ram_message_free(ram, message);
 }
 
-/* Removes a row, and with the last one the message; true for that. */
 bool
-ram_row_remove(struct ram *ram, struct ram_message *message, size_t index)
+ram_hold(struct ram *ram, struct ram_message *message)
 {
-	CHECK(!message->rows[index].is_gone);
-	message->rows[index].is_gone = true;
-	if (--message->left_count > 0)
-		return false;
-	ram_message_free(ram, message);
-	return true;
+	return ram->keeper == NULL ||
+	       ram->keeper->hold(ram->keeper_arg, message);
+}
+
+void
+ram_changed(struct ram *ram, struct ram_message *message)
+{
+	if (ram->keeper != NULL)
+		ram->keeper->changed(ram->keeper_arg, message);
 }
 
 static int
@@ -106,30 +117,48 @@ ram_append_check(struct ram *ram, const struct store_message *message)
 }
 
 static void
-ram_append_row(struct ram_message *to, size_t i, const struct store_row *from)
+ram_append_row(struct ram *ram, struct ram_message *to, size_t i,
+    const struct store_row *from)
 {
 	struct ram_row *row = &to->rows[i];
 
+	row->message = to;
+	row->index = (uint32_t)i;
 	row->row.is_held = from->is_held;
 	row->row.alarm_ms = from->alarm_ms;
-	row->row.destination = arena_copy(&to->arena, from->destination);
 	row->row.domain = arena_copy(&to->arena, from->domain);
-	CHECK(row->row.destination.data && row->row.domain.data);
+	CHECK(row->row.domain.data != NULL);
 	CHECK(mail_recipient_copy(
 		  &to->arena, &from->recipient, &row->row.recipient) == 0);
-	ram_row_set_lane(row, ram_row_home(row), 0);
+	ram_row_begin(ram, row, from->destination, ram_row_home(row), 0);
 }
 
-/* Keeps a copy; ram_append_check() said 0. */
-void
-ram_append(struct ram *ram, const struct store_message *from)
+/* What was staged for it, or what came with it. */
+static void
+ram_append_content(struct ram *ram, struct ram_message *message,
+    const struct store_message *from)
 {
-	struct ram_message *message = mem_new(1, sizeof(*message));
 	struct str content = buf_str(&from->content);
 	struct ram_stage *stage;
 
+	HASH_FIND_STR(ram->stages, from->id, stage);
+	if (stage != NULL)
+		content = str_of(stage->bytes, stage->size);
+	if (ram->keeper == NULL)
+		message->content = mem_copy_text(content.data, content.size);
+	message->content_size = from->content_size;
+	ram->content_bytes += from->content_size;
+	ram_stage_free(ram, stage);
+}
+
+/* Keeps a copy; ram_append_check() said 0. */
+struct ram_message *
+ram_append(struct ram *ram, const struct store_message *from, uint64_t key)
+{
+	struct ram_message *message = mem_new(1, sizeof(*message));
+
 	memcpy(message->id, from->id, sizeof(message->id));
-	message->key = ++ram->key_last;
+	ram_message_begin(ram, message, key);
 	message->arrival_ms = from->arrival_ms;
 	message->arrival_wall_ms = from->arrival_wall_ms;
 	message->expire_ms = from->expire_ms;
@@ -137,19 +166,12 @@ ram_append(struct ram *ram, const struct store_message *from)
 	arena_init(&message->arena, STORE_ARENA_MAX);
 	CHECK(mail_envelope_copy(
 		  &message->arena, &from->envelope, &message->envelope) == 0);
+	ram_append_content(ram, message, from);
 	message->row_count = message->left_count = from->row_count;
 	message->rows = mem_new(from->row_count, sizeof(*message->rows));
 	for (size_t i = 0; i < from->row_count; i++)
-		ram_append_row(message, i, &from->rows[i]);
-	HASH_FIND_STR(ram->stages, from->id, stage);
-	if (stage != NULL)
-		content = str_of(stage->bytes, stage->size);
-	message->content = mem_copy_text(content.data, content.size);
-	message->content_size = content.size;
-	ram->content_bytes += content.size;
-	ram_stage_free(ram, stage);
-	DL_APPEND(ram->messages, message);
-	HASH_ADD_STR(ram->by_id, id, message);
+		ram_append_row(ram, message, i, &from->rows[i]);
+	return message;
 }
 
 static void
@@ -157,7 +179,7 @@ ram_do_append(struct ram *ram, struct store_request *request)
 {
 	request->error = ram_append_check(ram, request->u.append.message);
 	if (request->error == 0)
-		ram_append(ram, request->u.append.message);
+		(void)ram_append(ram, request->u.append.message, 0);
 }
 
 static void
@@ -197,18 +219,6 @@ ram_do_unstage(struct ram *ram, struct store_request *request)
 	ram_stage_free(ram, stage);
 }
 
-static int
-ram_pick_compare_due(const void *left, const void *right)
-{
-	const struct ram_pick *a = left, *b = right;
-	int order = ram_compare_numbers(a->message->rows[a->index].due_ms,
-	    b->message->rows[b->index].due_ms);
-
-	if (order == 0)
-		order = ram_compare_numbers(a->message->key, b->message->key);
-	return order ? order : ram_compare_numbers(a->index, b->index);
-}
-
 /* Notes the destination of a row that was moved. */
 static void
 ram_due_add(struct store_request *request, struct str destination)
@@ -224,72 +234,49 @@ ram_due_add(struct store_request *request, struct str destination)
 	request->u.due.moved_to_count++;
 }
 
-static size_t
-ram_row_total(struct ram *ram)
-{
-	struct ram_message *message;
-	size_t total = 0;
-
-	DL_FOREACH(ram->messages, message)
-	total += message->row_count;
-	return total;
-}
-
-/* All waiting rows, the earliest first; to be freed. */
-static struct ram_pick *
-ram_waiting(struct ram *ram, size_t *count_out)
-{
-	struct ram_pick *picks = mem_new(ram_row_total(ram), sizeof(*picks));
-	struct ram_message *message;
-	size_t count = 0;
-
-	DL_FOREACH(ram->messages, message)
-	for (size_t i = 0; i < message->row_count; i++)
-		if (!message->rows[i].is_gone &&
-		    message->rows[i].lane == STORE_WAITING)
-			picks[count++] = (struct ram_pick){message, i};
-	qsort(picks, count, sizeof(*picks), ram_pick_compare_due);
-	*count_out = count;
-	return picks;
-}
-
 static void
 ram_do_due(struct ram *ram, struct store_request *request)
 {
-	size_t count, i;
-	struct ram_pick *picks = ram_waiting(ram, &count);
+	struct tree_node *node;
+	size_t count = 0;
 
 	request->u.due.moved =
 	    arena_new(&request->arena, STORE_SLICE_MAX * sizeof(struct str));
 	CHECK(request->u.due.moved != NULL);
 	request->u.due.moved_to_count = 0;
-	for (i = 0; i < count && i < STORE_SLICE_MAX; i++) {
-		struct ram_row *row = &picks[i].message->rows[picks[i].index];
+	request->u.due.next_due_ms = 0;
+	while ((node = tree_first(&ram->by_due)) != NULL) {
+		struct ram_row *row = TREE_OBJECT(node, struct ram_row, in_due);
 
-		if (row->due_ms > request->u.due.now_ms)
+		if (row->due_ms > request->u.due.now_ms ||
+		    count == STORE_SLICE_MAX) {
+			request->u.due.next_due_ms = row->due_ms;
 			break;
-		ram_row_set_lane(row, ram_row_home(row), 0);
+		}
+		ram_row_set_lane(ram, row, ram_row_home(row), 0);
 		ram_due_add(request, row->row.destination);
+		count++;
 	}
-	request->u.due.moved_count = i;
-	request->u.due.next_due_ms =
-	    i < count ? picks[i].message->rows[picks[i].index].due_ms : 0;
-	free(picks);
+	request->u.due.moved_count = count;
 }
 
 static void
 ram_do_rehold(struct ram *ram, struct store_request *request)
 {
-	struct ram_message *message;
+	struct ram_destination *d =
+	    ram_destination_find(ram, request->u.rehold.destination);
+	struct tree_node *node;
 
-	DL_FOREACH(ram->messages, message)
-	for (size_t i = 0; i < message->row_count; i++) {
-		struct ram_row *row = &message->rows[i];
+	if (d == NULL)
+		return;
+	while ((node = tree_first(&d->lanes[STORE_WAITING])) != NULL) {
+		struct ram_row *row =
+		    TREE_OBJECT(node, struct ram_row, in_lane);
 
-		if (row->lane == STORE_WAITING &&
-		    ram_row_matches(
-			row, request->u.rehold.destination, NULL, 0))
-			ram_row_set_lane(row, ram_row_home(row), 0);
+		ram_row_set_lane(ram, row, ram_row_home(row), 0);
+		/* If it cannot be kept now, its time comes all the same. */
+		if (ram_hold(ram, row->message))
+			ram_changed(ram, row->message);
 	}
 }
 
@@ -337,23 +324,23 @@ ram_change_wants(const struct store_request *request, const struct ram_row *row)
 
 /* Changes one row; true if that ended the message. */
 static bool
-ram_change_row(struct ram *ram, struct store_request *request,
-    struct ram_message *message, size_t index)
+ram_change_row(
+    struct ram *ram, struct store_request *request, struct ram_row *row)
 {
-	struct ram_row *row = &message->rows[index];
-
 	request->u.change.changed_count++;
 	switch (request->u.change.change) {
 	case STORE_CHANGE_HOLD:
-		ram_row_set_lane(row, STORE_STOPPED, 0);
-		return false;
-	case STORE_CHANGE_FREE:
-		ram_row_set_lane(row, ram_row_home(row), 0);
-		return false;
-	case STORE_CHANGE_DELETE:
+		ram_row_set_lane(ram, row, STORE_STOPPED, 0);
 		break;
+	case STORE_CHANGE_FREE:
+		ram_row_set_lane(ram, row, ram_row_home(row), 0);
+		break;
+	case STORE_CHANGE_DELETE:
+		if (ram_row_remove(ram, row))
+			return true;
 	}
-	return ram_row_remove(ram, message, index);
+	ram_changed(ram, row->message);
+	return false;
 }
 
 /* Changes a message; false if the slice ended before all its rows were seen.
@@ -370,17 +357,17 @@ ram_change_message(
 
 		if (!ram_change_wants(request, row))
 			continue;
-		if (ram_lease_find(message, row->row.destination) != NULL) {
-			leased_count++;
+		if (request->u.change.is_dry && row->spot->lease == NULL) {
+			request->u.change.changed_count++;
 			continue;
 		}
-		if (request->u.change.is_dry) {
-			request->u.change.changed_count++;
+		if (row->spot->lease != NULL || !ram_hold(ram, message)) {
+			leased_count++;
 			continue;
 		}
 		if (request->u.change.changed_count == STORE_SLICE_MAX)
 			return false;
-		if (ram_change_row(ram, request, message, i))
+		if (ram_change_row(ram, request, row))
 			break;
 	}
 	request->u.change.leased_count += leased_count;
@@ -390,6 +377,7 @@ ram_change_message(
 static void
 ram_do_change(struct ram *ram, struct store_request *request)
 {
+	const struct store_filter *filter = &request->u.change.filter;
 	struct ram_message *message, *next;
 
 	request->u.change.changed_count = request->u.change.leased_count = 0;
@@ -398,14 +386,14 @@ ram_do_change(struct ram *ram, struct store_request *request)
 		request->error = -EINVAL;
 		return;
 	}
-	DL_FOREACH_SAFE(ram->messages, message, next)
-	{
+	for (message =
+		 ram_filter_first(ram, filter, request->u.change.after_key);
+	     message != NULL; message = next) {
 		uint64_t key = message->key;
 
-		if (key <= request->u.change.after_key ||
-		    !ram_filter_has(&request->u.change.filter, message))
-			continue;
-		if (!ram_change_message(ram, request, message)) {
+		next = ram_filter_next(filter, message);
+		if (ram_filter_has(filter, message) &&
+		    !ram_change_message(ram, request, message)) {
 			request->u.change.next_key = key - 1;
 			return;
 		}
@@ -414,25 +402,36 @@ ram_do_change(struct ram *ram, struct store_request *request)
 
 /* Moves one row that is queued and not leased. */
 static void
-ram_move_row(struct store_request *request, struct ram_message *message,
-    const struct store_move *move)
+ram_move_row(struct ram *ram, struct store_request *request,
+    struct ram_row *row, const struct store_move *move)
 {
-	struct ram_row *row = &message->rows[move->index];
+	enum store_lane lane = row->lane;
+	uint64_t due_ms = row->due_ms;
 
 	request->u.move.done_count++;
-	if (!str_equal(row->row.destination, move->destination)) {
-		request->u.move.moved_count++;
-		row->row.destination =
-		    arena_copy(&message->arena, move->destination);
-		CHECK(row->row.destination.data != NULL);
-	}
 	row->row.is_held = move->is_held;
+	if (lane != STORE_STOPPED &&
+	    (lane != STORE_WAITING || request->u.move.is_now))
+		lane = ram_row_home(row);
+	if (str_equal(row->row.destination, move->destination))
+		ram_row_set_lane(ram, row, lane, due_ms);
+	else {
+		request->u.move.moved_count++;
+		ram_row_end(ram, row);
+		ram_row_begin(ram, row, move->destination, lane, due_ms);
+	}
 	if (move->alarm_ms > 0)
-		row->row.alarm_ms = move->alarm_ms;
-	if (row->lane == STORE_STOPPED ||
-	    (row->lane == STORE_WAITING && !request->u.move.is_now))
-		return;
-	ram_row_set_lane(row, ram_row_home(row), 0);
+		ram_row_set_alarm(ram, row, move->alarm_ms, row->is_told);
+	ram_changed(ram, row->message);
+}
+
+/* True if the row, or where it would go, is leased. */
+static bool
+ram_move_is_leased(struct ram *ram, struct ram_row *row, struct str destination)
+{
+	return row->spot->lease != NULL ||
+	       ram_is_leased(row->message, destination) ||
+	       !ram_hold(ram, row->message);
 }
 
 static void
@@ -452,22 +451,21 @@ ram_do_move(struct ram *ram, struct store_request *request)
 		return;
 	for (size_t i = 0; i < request->u.move.move_count; i++) {
 		const struct store_move *move = &request->u.move.moves[i];
-		const struct ram_row *row;
+		struct ram_row *row;
 
 		if (move->index >= message->row_count)
 			continue;
 		row = &message->rows[move->index];
 		if (row->is_gone)
 			continue;
-		if (ram_lease_find(message, row->row.destination) != NULL ||
-		    ram_lease_find(message, move->destination) != NULL)
+		if (ram_move_is_leased(ram, row, move->destination))
 			request->u.move.leased_count++;
 		else
-			ram_move_row(request, message, move);
+			ram_move_row(ram, request, row, move);
 	}
 }
 
-static void
+void
 ram_do(struct ram *ram, struct store_request *request)
 {
 	request->error = 0;
@@ -526,7 +524,7 @@ ram_do(struct ram *ram, struct store_request *request)
 	}
 }
 
-static struct store_totals
+struct store_totals
 ram_totals(struct ram *ram)
 {
 	struct store_totals totals = {
@@ -568,8 +566,17 @@ ram_close(struct store *store)
 	struct ram *ram = ram_of(store);
 	struct ram_park *park, *next;
 
-	while (ram->messages != NULL)
-		ram_message_free(ram, ram->messages);
+	while (ram->messages != NULL) {
+		struct ram_spot *spot;
+
+		LL_FOREACH(ram->messages->spots, spot)
+		{
+			free(spot->lease);
+			spot->lease = NULL;
+		}
+		ram->messages->lease_count = 0;
+		ram_forget(ram, ram->messages);
+	}
 	while (ram->stages != NULL)
 		ram_stage_free(ram, ram->stages);
 	HASH_ITER(hh, ram->parks, park, next)
@@ -597,5 +604,6 @@ store_ram_new(struct os *os)
 	ram->store.ops = &ram_ops;
 	ram->key_last = 1; /* there is a key before the first one's, not 0 */
 	ram->os = os;
+	ram_index_init(ram);
 	return &ram->store;
 }

@@ -1,6 +1,6 @@
 /*
- * The requests of the model engine that change nothing.  Each looks at every
- * message; answers are copied into the request's arena.
+ * The requests of the model engine that change nothing; answers are copied
+ * into the request's arena.
  */
 #include "base/check.h"
 #include "base/mem.h"
@@ -14,15 +14,12 @@
 /* Array elements of an answer may take a quarter of its arena. */
 #define RAM_ARRAY_MAX (STORE_ARENA_MAX / 4)
 
-struct ram_lease *
-ram_lease_find(const struct ram_message *message, struct str destination)
+bool
+ram_is_leased(const struct ram_message *message, struct str destination)
 {
-	struct ram_lease *lease;
+	const struct ram_spot *spot = ram_spot_find(message, destination);
 
-	LL_FOREACH(message->leases, lease)
-	if (str_equal(lease->destination, destination))
-		return lease;
-	return NULL;
+	return spot != NULL && spot->lease != NULL;
 }
 
 bool
@@ -51,11 +48,33 @@ ram_filter_has(
 		   message->arrival_ms, message->content_size);
 }
 
+struct ram_message *
+ram_filter_first(const struct ram *ram, const struct store_filter *filter,
+    uint64_t after_key)
+{
+	struct ram_message *message = ram->messages;
+
+	if (filter->id.size > 0)
+		HASH_FIND(
+		    hh, ram->by_id, filter->id.data, filter->id.size, message);
+	while (message != NULL && message->key <= after_key)
+		message = ram_filter_next(filter, message);
+	return message;
+}
+
+struct ram_message *
+ram_filter_next(
+    const struct store_filter *filter, const struct ram_message *message)
+{
+	return filter->id.size > 0 ? NULL : message->next;
+}
+
 void
 ram_read(struct ram *ram, struct store_request *request)
 {
-	struct str bytes;
 	struct ram_message *message;
+	uint64_t offset, size;
+	char *bytes;
 
 	HASH_FIND_STR(ram->by_id, request->u.read.id, message);
 	request->u.read.bytes = STR("");
@@ -65,41 +84,42 @@ ram_read(struct ram *ram, struct store_request *request)
 	}
 	if (request->u.read.index > message->content_size / STORE_BLOCK)
 		return;
-	bytes = str_skip(str_of(message->content, message->content_size),
-	    request->u.read.index * STORE_BLOCK);
-	request->u.read.bytes =
-	    arena_copy(&request->arena, str_head(bytes, STORE_BLOCK));
-	CHECK(request->u.read.bytes.data != NULL);
+	offset = request->u.read.index * STORE_BLOCK;
+	size = message->content_size - offset;
+	if (size > STORE_BLOCK)
+		size = STORE_BLOCK;
+	bytes = arena_new(&request->arena, size);
+	CHECK(bytes != NULL);
+	if (ram->keeper != NULL)
+		request->error = ram->keeper->read(
+		    ram->keeper_arg, message, offset, size, bytes);
+	else
+		memcpy(bytes, message->content + offset, size);
+	if (request->error == 0)
+		request->u.read.bytes = str_of(bytes, size);
 }
 
 static bool
 ram_count_wants(const struct store_request *request, const struct ram_row *row)
 {
-	bool is_all = request->u.count.is_all;
-
-	if (is_all && request->u.count.destination.size == 0)
-		return !row->is_gone;
-	return (is_all || row->lane != STORE_STOPPED) &&
+	return (request->u.count.is_all || row->lane != STORE_STOPPED) &&
 	       ram_row_matches(row, request->u.count.destination,
 		   request->u.count.domains, request->u.count.domain_count);
 }
 
-void
-ram_count(struct ram *ram, struct store_request *request)
+/* Counts the messages at a destination that have wanted rows. */
+static void
+ram_count_spots(struct store_request *request, const struct ram_destination *d)
 {
-	struct ram_message *message;
+	struct tree_node *node = tree_first(&d->spots);
 
-	request->u.count.messages = request->u.count.bytes = 0;
-	if (request->u.count.is_all && request->u.count.domain_count > 0) {
-		request->error = -EINVAL;
-		return;
-	}
-	DL_FOREACH(ram->messages, message)
-	{
+	for (; node != NULL; node = tree_next(node)) {
+		const struct ram_message *message =
+		    TREE_OBJECT(node, struct ram_spot, in_spots)->message;
 		bool is_counted = false;
 
-		for (size_t i = 0; i < message->row_count; i++)
-			is_counted |=
+		for (size_t i = 0; i < message->row_count && !is_counted; i++)
+			is_counted =
 			    ram_count_wants(request, &message->rows[i]);
 		request->u.count.messages += is_counted;
 		request->u.count.bytes +=
@@ -107,78 +127,26 @@ ram_count(struct ram *ram, struct store_request *request)
 	}
 }
 
-/* One destination while its rows are being counted. */
-struct ram_tally {
-	UT_hash_handle hh;
-	const struct ram_message *last; /* the last message counted */
-	struct store_destination d;     /* name: of a row */
-};
-
-static struct ram_tally *
-ram_tally_of(struct ram_tally **tallies, struct str name)
+void
+ram_count(struct ram *ram, struct store_request *request)
 {
-	struct ram_tally *tally;
+	const struct ram_destination *d =
+	    ram_destination_find(ram, request->u.count.destination);
 
-	HASH_FIND(hh, *tallies, name.data, name.size, tally);
-	if (tally == NULL) {
-		tally = mem_new(1, sizeof(*tally));
-		tally->d.name = name;
-		HASH_ADD_KEYPTR(
-		    hh, *tallies, tally->d.name.data, name.size, tally);
-	}
-	return tally;
-}
-
-static void
-ram_tally_message(struct ram_tally **tallies, const struct ram_message *message)
-{
-	for (size_t i = 0; i < message->row_count; i++) {
-		const struct ram_row *row = &message->rows[i];
-		struct ram_tally *tally;
-
-		if (row->is_gone)
-			continue;
-		tally = ram_tally_of(tallies, row->row.destination);
-		tally->d.rows[row->lane]++;
-		if (tally->last == message)
-			continue;
-		if (tally->d.messages == 0 ||
-		    message->arrival_ms < tally->d.oldest_ms)
-			tally->d.oldest_ms = message->arrival_ms;
-		tally->last = message;
-		tally->d.messages++;
-		tally->d.bytes += message->content_size;
-	}
-}
-
-static int
-ram_tally_compare(const struct ram_tally *a, const struct ram_tally *b)
-{
-	return str_compare(a->d.name, b->d.name);
-}
-
-/* All destinations with rows, in order of name. */
-static struct ram_tally *
-ram_tally_all(struct ram *ram)
-{
-	struct ram_tally *tallies = NULL, *tally, *next;
-	struct ram_message *message;
-
-	DL_FOREACH(ram->messages, message)
-	ram_tally_message(&tallies, message);
-	HASH_ITER(hh, tallies, tally, next)
-	{
-		struct ram_park *park;
-
-		HASH_FIND(hh, ram->parks, tally->d.name.data,
-		    tally->d.name.size, park);
-		if (park == NULL)
-			continue;
-		tally->d.due_ms = park->due_ms;
-		tally->d.failures = park->failures;
-	}
-	HASH_SORT(tallies, ram_tally_compare);
-	return tallies;
+	request->u.count.messages = request->u.count.bytes = 0;
+	if (request->u.count.is_all && request->u.count.domain_count > 0)
+		request->error = -EINVAL;
+	else if (request->u.count.is_all &&
+		 request->u.count.destination.size == 0) {
+		request->u.count.messages = HASH_COUNT(ram->by_id);
+		request->u.count.bytes = ram->content_bytes;
+	} else if (d != NULL && request->u.count.domain_count == 0 &&
+		   (request->u.count.is_all ||
+		       d->lanes[STORE_STOPPED].count == 0)) {
+		request->u.count.messages = d->spots.count;
+		request->u.count.bytes = d->bytes;
+	} else if (d != NULL)
+		ram_count_spots(request, d);
 }
 
 /* Room for up to COUNT elements, bounded; COUNT_OUT is for how many. */
@@ -196,48 +164,81 @@ ram_array(
 	return array;
 }
 
+/* What is known of a destination; its name is its own. */
+static struct store_destination
+ram_destination_answer(
+    const struct ram *ram, const struct ram_destination *from)
+{
+	struct store_destination to = {
+	    .name = from->name,
+	    .messages = from->spots.count,
+	    .bytes = from->bytes,
+	    .oldest_ms =
+		TREE_OBJECT(tree_first(&from->spots), struct ram_spot, in_spots)
+		    ->message->arrival_ms,
+	};
+	const struct ram_park *park;
+
+	for (size_t lane = 0; lane < STORE_LANES; lane++)
+		to.rows[lane] = from->lanes[lane].count;
+	HASH_FIND(hh, ram->parks, from->name.data, from->name.size, park);
+	if (park != NULL) {
+		to.due_ms = park->due_ms;
+		to.failures = park->failures;
+	}
+	return to;
+}
+
+/* The earliest time beyond NOW_MS that one with READY rows is parked until. */
+static uint64_t
+ram_parked_until(const struct ram *ram, uint64_t now_ms)
+{
+	const struct ram_park *park, *next;
+	uint64_t due_ms = 0;
+
+	HASH_ITER(hh, ram->parks, park, next)
+	{
+		const struct ram_destination *d =
+		    ram_destination_find(ram, str_from(park->name));
+
+		if (d != NULL && d->lanes[STORE_READY].count > 0 &&
+		    park->due_ms > now_ms &&
+		    (due_ms == 0 || park->due_ms < due_ms))
+			due_ms = park->due_ms;
+	}
+	return due_ms;
+}
+
 void
 ram_destinations(struct ram *ram, struct store_request *request)
 {
-	struct ram_tally *tallies = ram_tally_all(ram), *tally, *next;
-	size_t count = 0, count_max;
-	uint64_t now_ms = request->u.destinations.now_ms, due_ms = 0;
+	struct ram_destination after = {.name = request->u.destinations.after};
+	bool is_ready = request->u.destinations.is_ready;
+	uint64_t now_ms = request->u.destinations.now_ms;
 	struct store_destination *answers;
+	struct tree_node *node = tree_behind(&ram->by_name, &after.in_names);
+	size_t count = 0, count_max = ram->by_name.count;
 
-	count_max = HASH_COUNT(tallies);
 	if (count_max > request->u.destinations.count)
 		count_max = request->u.destinations.count;
 	answers = ram_array(request, count_max, sizeof(*answers), &count_max);
-	HASH_ITER(hh, tallies, tally, next)
-	{
-		bool is_parked = tally->d.due_ms > now_ms;
-		bool is_ready = tally->d.rows[STORE_READY] > 0;
+	for (; node != NULL && count < count_max; node = tree_next(node)) {
+		struct store_destination *to = &answers[count];
 
-		if (is_ready && is_parked &&
-		    (due_ms == 0 || tally->d.due_ms < due_ms))
-			due_ms = tally->d.due_ms;
-		if (count < count_max &&
-		    str_compare(tally->d.name, request->u.destinations.after) >
-			0 &&
-		    (!request->u.destinations.is_ready ||
-			(is_ready && !is_parked))) {
-			struct str name =
-			    arena_copy(&request->arena, tally->d.name);
-
-			if (name.data == NULL)
-				count_max = count;
-			else {
-				answers[count] = tally->d;
-				answers[count++].name = name;
-			}
-		}
-		HASH_DEL(tallies, tally);
-		free(tally);
+		*to = ram_destination_answer(
+		    ram, TREE_OBJECT(node, struct ram_destination, in_names));
+		if (is_ready &&
+		    (to->rows[STORE_READY] == 0 || to->due_ms > now_ms))
+			continue;
+		to->name = arena_copy(&request->arena, to->name);
+		if (to->name.data == NULL)
+			break;
+		count++;
 	}
 	request->u.destinations.destinations = answers;
 	request->u.destinations.destination_count = count;
 	request->u.destinations.next_due_ms =
-	    request->u.destinations.is_ready ? due_ms : 0;
+	    is_ready ? ram_parked_until(ram, now_ms) : 0;
 }
 
 /* Copies one row of an answer; false if the arena is full. */
@@ -250,7 +251,7 @@ ram_find_row(struct arena *arena, const struct ram_message *message, size_t i,
 	*to = (struct store_found_row){
 	    .index = (uint32_t)i,
 	    .lane = row->lane,
-	    .is_leased = ram_lease_find(message, row->row.destination) != NULL,
+	    .is_leased = row->spot->lease != NULL,
 	    .attempts = row->attempts,
 	    .due_ms = row->due_ms,
 	    .alarm_ms = row->row.alarm_ms,
@@ -302,6 +303,7 @@ ram_find_message(struct store_request *request,
 void
 ram_find(struct ram *ram, struct store_request *request)
 {
+	const struct store_filter *filter = &request->u.find.filter;
 	size_t count = 0, count_max = request->u.find.count;
 	struct store_found *answers;
 	struct ram_message *message;
@@ -310,16 +312,15 @@ ram_find(struct ram *ram, struct store_request *request)
 		count_max = STORE_PAGE_MAX;
 	answers = ram_array(request, count_max, sizeof(*answers), &count_max);
 	request->u.find.next_key = request->u.find.after_key;
-	DL_FOREACH(ram->messages, message)
-	{
-		if (count == count_max)
-			break;
-		if (message->key <= request->u.find.after_key ||
-		    !ram_filter_has(&request->u.find.filter, message))
-			continue;
-		if (!ram_find_message(request, message, &answers[count]))
-			break;
-		count += answers[count].row_count > 0;
+	for (message = ram_filter_first(ram, filter, request->u.find.after_key);
+	     message != NULL && count < count_max;
+	     message = ram_filter_next(filter, message)) {
+		if (ram_filter_has(filter, message)) {
+			if (!ram_find_message(
+				request, message, &answers[count]))
+				break;
+			count += answers[count].row_count > 0;
+		}
 		request->u.find.next_key = message->key;
 	}
 	if (message == NULL)
@@ -327,31 +328,6 @@ ram_find(struct ram *ram, struct store_request *request)
 	request->u.find.found = answers;
 	request->u.find.found_count = count;
 	request->u.find.total = HASH_COUNT(ram->by_id);
-}
-
-static void
-ram_check_message(const struct ram_message *message)
-{
-	const struct ram_lease *lease;
-	size_t left = 0;
-
-	for (size_t i = 0; i < message->row_count; i++) {
-		const struct ram_row *row = &message->rows[i];
-
-		CHECK(row->lane < STORE_LANES);
-		CHECK((row->lane == STORE_WAITING) == (row->due_ms > 0));
-		left += !row->is_gone;
-	}
-	CHECK(left == message->left_count && left > 0);
-	LL_FOREACH(message->leases, lease)
-	{
-		CHECK(lease->row_count > 0);
-		CHECK(lease->row_count <= STORE_LEASE_ROWS_MAX);
-		CHECK(ram_lease_find(message, lease->destination) == lease);
-		for (size_t i = 0; i < lease->row_count; i++)
-			CHECK(ram_row_matches(&message->rows[lease->rows[i]],
-			    lease->destination, NULL, 0));
-	}
 }
 
 void
@@ -368,9 +344,9 @@ ram_check(struct store *store)
 		key = message->key;
 		count++;
 		HASH_FIND_STR(ram->by_id, message->id, same);
-		CHECK(same == message);
-		ram_check_message(message);
+		CHECK(same == message && message->left_count > 0);
 	}
 	CHECK(key <= ram->key_last);
 	CHECK(count == HASH_COUNT(ram->by_id));
+	ram_index_check(ram);
 }

@@ -11,16 +11,6 @@
 #include <string.h>
 #include <utlist.h>
 
-static int
-ram_pick_compare_rank(const void *left, const void *right)
-{
-	const struct ram_pick *a = left, *b = right;
-	int order = ram_compare_numbers(a->message->rank, b->message->rank);
-
-	return order ? order
-	             : ram_compare_numbers(a->message->key, b->message->key);
-}
-
 static bool
 ram_take_wants(const struct store_request *request, const struct ram_row *row,
     enum store_lane lane)
@@ -31,44 +21,46 @@ ram_take_wants(const struct store_request *request, const struct ram_row *row,
 		   request->u.take.domains, request->u.take.domain_count);
 }
 
-/* The messages that may be leased from LANE, by rank; to be freed. */
-static struct ram_pick *
-ram_take_candidates(struct ram *ram, const struct store_request *request,
-    enum store_lane lane, size_t *count_out)
+/* All content of MESSAGE in ARENA; empty if it cannot be read now. */
+static struct str
+ram_lease_content(
+    struct ram *ram, struct ram_message *message, struct arena *arena)
 {
-	struct ram_pick *picks =
-	    mem_new(HASH_COUNT(ram->by_id), sizeof(*picks));
-	struct ram_message *message;
-	size_t count = 0;
+	char *bytes;
 
-	DL_FOREACH(ram->messages, message)
-	{
-		size_t i = 0;
+	if (message->content != NULL || message->content_size == 0)
+		return arena_copy(
+		    arena, str_of(message->content, message->content_size));
+	bytes = arena_new(arena, message->content_size);
+	if (bytes == NULL)
+		return str_of(NULL, 0);
+	if (ram->keeper->read(
+		ram->keeper_arg, message, 0, message->content_size, bytes) < 0)
+		return STR("");
+	return str_of(bytes, message->content_size);
+}
 
-		while (i < message->row_count &&
-		       !ram_take_wants(request, &message->rows[i], lane))
-			i++;
-		if (i < message->row_count &&
-		    ram_lease_find(message, request->u.take.destination) ==
-			NULL)
-			picks[count++] = (struct ram_pick){message, i};
-	}
-	qsort(picks, count, sizeof(*picks), ram_pick_compare_rank);
-	*count_out = count;
-	return picks;
+/* Makes the lease of SPOT, whose rows LEASE has, which is taken over. */
+static void
+ram_lease_begin(struct ram_spot *spot, struct ram_lease *lease)
+{
+	CHECK(spot->lease == NULL && lease->row_count > 0);
+	spot->lease = lease;
+	spot->message->lease_count++;
 }
 
 /* The strings of a lease and its rows, whose indexes LEASE has; false if the
    arena is full. */
 static bool
-ram_lease_answer(struct store_request *request,
-    const struct ram_message *message, const struct ram_lease *lease,
+ram_lease_answer(struct ram *ram, struct store_request *request,
+    const struct ram_spot *spot, const struct ram_lease *lease,
     struct store_lease *to)
 {
+	struct ram_message *message = spot->message;
 	struct arena *arena = &request->arena;
 
 	*to = (struct store_lease){
-	    .destination = arena_copy(arena, lease->destination),
+	    .destination = arena_copy(arena, spot->destination->name),
 	    .arrival_ms = message->arrival_ms,
 	    .arrival_wall_ms = message->arrival_wall_ms,
 	    .expire_ms = message->expire_ms,
@@ -80,8 +72,7 @@ ram_lease_answer(struct store_request *request,
 	memcpy(to->id, message->id, sizeof(to->id));
 	if (request->verb == STORE_TAKE &&
 	    message->content_size <= request->u.take.inline_max)
-		to->content = arena_copy(
-		    arena, str_of(message->content, message->content_size));
+		to->content = ram_lease_content(ram, message, arena);
 	if (to->rows == NULL || to->content.data == NULL ||
 	    to->destination.data == NULL ||
 	    mail_envelope_copy(arena, &message->envelope, &to->envelope) < 0)
@@ -104,30 +95,47 @@ ram_lease_answer(struct store_request *request,
 	return true;
 }
 
-/* Leases the rows of MESSAGE in LANE; false if the arena is full. */
+/* Leases the rows of SPOT in LANE; false if the arena is full. */
 static bool
-ram_take_message(struct store_request *request, struct ram_message *message,
-    enum store_lane lane)
+ram_take_spot(struct ram *ram, struct store_request *request,
+    struct ram_spot *spot, enum store_lane lane)
 {
+	const struct ram_message *message = spot->message;
 	struct ram_lease *lease = mem_new(1, sizeof(*lease));
-	struct store_lease *answer =
-	    &request->u.take.leases[request->u.take.lease_count];
 
 	for (size_t i = 0;
 	     i < message->row_count && lease->row_count < STORE_LEASE_ROWS_MAX;
-	     i++) {
-		if (!ram_take_wants(request, &message->rows[i], lane))
-			continue;
-		/* The row's own string lives as long as the lease. */
-		lease->destination = message->rows[i].row.destination;
-		lease->rows[lease->row_count++] = (uint32_t)i;
-	}
-	if (!ram_lease_answer(request, message, lease, answer)) {
+	     i++)
+		if (ram_take_wants(request, &message->rows[i], lane))
+			lease->rows[lease->row_count++] = (uint32_t)i;
+	if (!ram_lease_answer(ram, request, spot, lease,
+		&request->u.take.leases[request->u.take.lease_count])) {
 		free(lease);
 		return false;
 	}
-	LL_PREPEND(message->leases, lease);
+	ram_lease_begin(spot, lease);
 	request->u.take.lease_count++;
+	return true;
+}
+
+/* Leases from one lane, by rank; false if the arena is full. */
+static bool
+ram_take_lane(struct ram *ram, struct store_request *request, struct tree *rows,
+    size_t count_max)
+{
+	struct tree_node *node = tree_first(rows);
+
+	for (; node != NULL && request->u.take.lease_count < count_max;
+	     node = tree_next(node)) {
+		struct ram_row *row =
+		    TREE_OBJECT(node, struct ram_row, in_lane);
+
+		if (row->spot->lease == NULL &&
+		    ram_take_wants(request, row, row->lane) &&
+		    ram_hold(ram, row->message) &&
+		    !ram_take_spot(ram, request, row->spot, row->lane))
+			return false;
+	}
 	return true;
 }
 
@@ -136,8 +144,9 @@ ram_take(struct ram *ram, struct store_request *request)
 {
 	static const enum store_lane lanes[] = {STORE_READY, STORE_HELD};
 	size_t lane_count = request->u.take.is_released ? 2 : 1;
-	size_t count, count_max = HASH_COUNT(ram->by_id);
-	bool is_full = false;
+	size_t count_max = HASH_COUNT(ram->by_id);
+	struct ram_destination *d =
+	    ram_destination_find(ram, request->u.take.destination);
 
 	request->u.take.lease_count = 0;
 	if (request->u.take.inline_max > STORE_BLOCK) {
@@ -152,17 +161,10 @@ ram_take(struct ram *ram, struct store_request *request)
 	request->u.take.leases = arena_new(
 	    &request->arena, count_max * sizeof(*request->u.take.leases));
 	CHECK(request->u.take.leases != NULL);
-	for (size_t lane = 0; lane < lane_count; lane++) {
-		struct ram_pick *picks =
-		    ram_take_candidates(ram, request, lanes[lane], &count);
-
-		for (size_t i = 0; i < count && !is_full &&
-				   request->u.take.lease_count < count_max;
-		     i++)
-			is_full = !ram_take_message(
-			    request, picks[i].message, lanes[lane]);
-		free(picks);
-	}
+	for (size_t lane = 0; d != NULL && lane < lane_count; lane++)
+		if (!ram_take_lane(
+			ram, request, &d->lanes[lanes[lane]], count_max))
+			return;
 }
 
 static bool
@@ -173,61 +175,54 @@ ram_alarm_wants(const struct store_request *request, const struct ram_row *row)
 	       row->row.alarm_ms <= request->u.alarm.now_ms;
 }
 
-static int
-ram_pick_compare_alarm(const void *left, const void *right)
-{
-	const struct ram_pick *a = left, *b = right;
-	int order = ram_compare_numbers(a->message->rows[a->index].row.alarm_ms,
-	    b->message->rows[b->index].row.alarm_ms);
-
-	if (order == 0)
-		order = ram_compare_numbers(a->message->key, b->message->key);
-	return order ? order : ram_compare_numbers(a->index, b->index);
-}
-
-/* Leases the rows of MESSAGE at DESTINATION; false if the arena is full. */
+/* Leases the rows of SPOT that ring; false if the arena is full. */
 static bool
-ram_alarm_message(struct store_request *request, struct ram_message *message,
-    struct str destination)
+ram_alarm_spot(
+    struct ram *ram, struct store_request *request, struct ram_spot *spot)
 {
+	const struct ram_message *message = spot->message;
 	struct ram_lease *lease = mem_new(1, sizeof(*lease));
 
-	/* The row's own string lives as long as the lease. */
-	lease->destination = destination;
 	for (size_t i = 0;
 	     i < message->row_count && lease->row_count < STORE_LEASE_ROWS_MAX;
 	     i++)
-		if (ram_alarm_wants(request, &message->rows[i]) &&
-		    ram_row_matches(&message->rows[i], destination, NULL, 0))
+		if (message->rows[i].spot == spot &&
+		    ram_alarm_wants(request, &message->rows[i]))
 			lease->rows[lease->row_count++] = (uint32_t)i;
-	if (!ram_lease_answer(request, message, lease,
+	if (!ram_lease_answer(ram, request, spot, lease,
 		&request->u.alarm.leases[request->u.alarm.lease_count])) {
 		free(lease);
 		return false;
 	}
-	LL_PREPEND(message->leases, lease);
+	ram_lease_begin(spot, lease);
 	request->u.alarm.lease_count++;
 	return true;
 }
 
 /* Walks the rows with an alarm, the earliest first. */
 static void
-ram_alarm_walk(struct store_request *request, const struct ram_pick *picks,
-    size_t count, size_t count_max)
+ram_alarm_walk(struct ram *ram, struct store_request *request, size_t count_max)
 {
-	for (size_t i = 0; i < count; i++) {
-		struct ram_message *message = picks[i].message;
-		const struct ram_row *row = &message->rows[picks[i].index];
+	struct tree_node *node = tree_first(&ram->by_alarm);
+
+	for (; node != NULL; node = tree_next(node)) {
+		struct ram_row *row =
+		    TREE_OBJECT(node, struct ram_row, in_alarm);
 
 		request->u.alarm.next_alarm_ms = row->row.alarm_ms;
 		if (row->row.alarm_ms > request->u.alarm.now_ms)
 			return;
-		if (ram_lease_find(message, row->row.destination) != NULL) {
+		if (row->spot->lease != NULL) {
 			request->u.alarm.is_passed = true;
 			continue;
 		}
-		if (request->u.alarm.lease_count == count_max ||
-		    !ram_alarm_message(request, message, row->row.destination))
+		if (request->u.alarm.lease_count == count_max)
+			return;
+		if (!ram_hold(ram, row->message)) {
+			request->u.alarm.is_passed = true;
+			continue;
+		}
+		if (!ram_alarm_spot(ram, request, row->spot))
 			return;
 	}
 	request->u.alarm.next_alarm_ms = 0;
@@ -236,92 +231,79 @@ ram_alarm_walk(struct store_request *request, const struct ram_pick *picks,
 void
 ram_alarm(struct ram *ram, struct store_request *request)
 {
-	size_t count = 0, row_count = 0;
 	size_t count_max = request->u.alarm.count;
-	struct ram_message *message;
-	struct ram_pick *picks;
 
 	request->u.alarm.lease_count = 0;
 	request->u.alarm.is_passed = false;
-	DL_FOREACH(ram->messages, message)
-	row_count += message->row_count;
-	if (count_max > row_count)
-		count_max = row_count;
+	if (count_max > ram->by_alarm.count)
+		count_max = ram->by_alarm.count;
 	if (count_max > STORE_ARENA_MAX / 4 / sizeof(struct store_lease))
 		count_max = STORE_ARENA_MAX / 4 / sizeof(struct store_lease);
 	request->u.alarm.leases = arena_new(
 	    &request->arena, count_max * sizeof(*request->u.alarm.leases));
 	CHECK(request->u.alarm.leases != NULL);
-	picks = mem_new(row_count, sizeof(*picks));
-	DL_FOREACH(ram->messages, message)
-	for (size_t i = 0; i < message->row_count; i++)
-		if (!message->rows[i].is_gone &&
-		    message->rows[i].lane != STORE_STOPPED &&
-		    message->rows[i].row.alarm_ms > 0)
-			picks[count++] = (struct ram_pick){message, i};
-	qsort(picks, count, sizeof(*picks), ram_pick_compare_alarm);
-	ram_alarm_walk(request, picks, count, count_max);
-	free(picks);
+	ram_alarm_walk(ram, request, count_max);
 }
 
-/* Leases those rows of MESSAGE at DESTINATION that are of the filter: 1, or
-   0 if that may not be all of them, or the arena is full. */
-static int
-ram_lease_message(struct store_request *request, struct ram_message *message,
-    struct str destination)
+/* Leases those rows of SPOT that are of the filter: true, or false if that may
+   not be all of them, or the arena is full. */
+static bool
+ram_lease_spot(
+    struct ram *ram, struct store_request *request, struct ram_spot *spot)
 {
+	const struct ram_message *message = spot->message;
 	struct ram_lease *lease = mem_new(1, sizeof(*lease));
 
-	/* The row's own string lives as long as the lease. */
-	lease->destination = destination;
 	for (size_t i = 0;
 	     i < message->row_count && lease->row_count < STORE_LEASE_ROWS_MAX;
 	     i++)
-		if (ram_filter_has_row(
-			&request->u.lease.filter, &message->rows[i]) &&
-		    str_equal(message->rows[i].row.destination, destination))
+		if (message->rows[i].spot == spot &&
+		    ram_filter_has_row(
+			&request->u.lease.filter, &message->rows[i]))
 			lease->rows[lease->row_count++] = (uint32_t)i;
-	if (!ram_lease_answer(request, message, lease,
+	if (!ram_lease_answer(ram, request, spot, lease,
 		&request->u.lease.leases[request->u.lease.lease_count])) {
 		free(lease);
-		return 0;
+		return false;
 	}
-	LL_PREPEND(message->leases, lease);
+	ram_lease_begin(spot, lease);
 	request->u.lease.lease_count++;
 	return lease->row_count < STORE_LEASE_ROWS_MAX;
 }
 
 /* The same at all its destinations. */
-static int
-ram_lease_all(struct store_request *request, struct ram_message *message,
-    size_t count_max)
+static bool
+ram_lease_message(struct ram *ram, struct store_request *request,
+    struct ram_message *message, size_t count_max)
 {
 	size_t before = request->u.lease.lease_count, leased_count = 0;
 
 	for (size_t i = 0; i < message->row_count; i++) {
-		struct str name = message->rows[i].row.destination;
+		struct ram_row *row = &message->rows[i];
 		bool is_new = true;
 
-		if (!ram_filter_has_row(
-			&request->u.lease.filter, &message->rows[i]))
+		if (!ram_filter_has_row(&request->u.lease.filter, row))
 			continue;
 		for (size_t j = before; j < request->u.lease.lease_count; j++)
-			is_new &= !str_equal(
-			    request->u.lease.leases[j].destination, name);
-		if (is_new && ram_lease_find(message, name) != NULL)
+			is_new &=
+			    !str_equal(request->u.lease.leases[j].destination,
+				row->row.destination);
+		if (!is_new)
+			continue;
+		if (row->spot->lease != NULL || !ram_hold(ram, message))
 			leased_count++;
-		else if (is_new &&
-			 (request->u.lease.lease_count == count_max ||
-			     ram_lease_message(request, message, name) == 0))
-			return 0;
+		else if (request->u.lease.lease_count == count_max ||
+			 !ram_lease_spot(ram, request, row->spot))
+			return false;
 	}
 	request->u.lease.leased_count += leased_count;
-	return 1;
+	return true;
 }
 
 void
 ram_lease(struct ram *ram, struct store_request *request)
 {
+	const struct store_filter *filter = &request->u.lease.filter;
 	size_t count_max = request->u.lease.count;
 	struct ram_message *message;
 
@@ -332,12 +314,11 @@ ram_lease(struct ram *ram, struct store_request *request)
 	request->u.lease.leases = arena_new(
 	    &request->arena, count_max * sizeof(*request->u.lease.leases));
 	CHECK(request->u.lease.leases != NULL);
-	DL_FOREACH(ram->messages, message)
-	{
-		if (message->key <= request->u.lease.after_key ||
-		    !ram_filter_has(&request->u.lease.filter, message))
-			continue;
-		if (ram_lease_all(request, message, count_max) == 0) {
+	for (message =
+		 ram_filter_first(ram, filter, request->u.lease.after_key);
+	     message != NULL; message = ram_filter_next(filter, message)) {
+		if (ram_filter_has(filter, message) &&
+		    !ram_lease_message(ram, request, message, count_max)) {
 			request->u.lease.next_key = message->key - 1;
 			return;
 		}
@@ -372,75 +353,79 @@ ram_settle_is_valid(
 
 /* True if that ended the message. */
 static bool
-ram_settle_row(struct ram *ram, struct ram_message *message,
-    const struct store_result *result)
+ram_settle_row(
+    struct ram *ram, struct ram_row *row, const struct store_result *result)
 {
-	struct ram_row *row = &message->rows[result->index];
-
-	if (result->alarm_ms > 0) {
-		row->row.alarm_ms = result->alarm_ms;
-		row->is_told = result->is_told;
-	}
+	if (result->alarm_ms > 0 && result->outcome != STORE_DELIVERED &&
+	    result->outcome != STORE_FAILED)
+		ram_row_set_alarm(ram, row, result->alarm_ms, result->is_told);
 	switch (result->outcome) {
 	case STORE_UNTRIED:
-		return false;
+		if (result->alarm_ms == 0)
+			return false;
+		break;
 	case STORE_DELIVERED:
 	case STORE_FAILED:
-		return ram_row_remove(ram, message, result->index);
+		if (ram_row_remove(ram, row))
+			return true;
+		break;
 	case STORE_DEFERRED:
-		ram_row_set_lane(row, STORE_WAITING, result->due_ms);
+		ram_row_set_lane(ram, row, STORE_WAITING, result->due_ms);
 		row->attempts++;
 		free(row->status);
 		row->status =
 		    mem_copy_text(result->status.data, result->status.size);
 	}
+	ram_changed(ram, row->message);
 	return false;
 }
 
-/* What is left where the lease was. */
-static void
-ram_settle_left(struct ram *ram, struct store_request *request)
+int
+ram_settle_check(struct ram *ram, const struct store_request *request)
 {
+	const struct ram_spot *spot = NULL;
 	struct ram_message *message;
 
-	DL_FOREACH(ram->messages, message)
-	{
-		bool is_there = false;
-
-		for (size_t i = 0; i < message->row_count; i++)
-			is_there |= ram_row_matches(&message->rows[i],
-			    request->u.settle.destination, NULL, 0);
-		request->u.settle.left_messages += is_there;
-		request->u.settle.left_bytes +=
-		    is_there ? message->content_size : 0;
-	}
+	HASH_FIND_STR(ram->by_id, request->u.settle.id, message);
+	if (message != NULL)
+		spot = ram_spot_find(message, request->u.settle.destination);
+	if (spot == NULL || spot->lease == NULL)
+		return -ENOENT;
+	if (!ram_settle_is_valid(request, spot->lease))
+		return -EINVAL;
+	if (request->u.settle.dsn != NULL && ram->keeper == NULL)
+		return ram_append_check(ram, request->u.settle.dsn);
+	return 0;
 }
 
 void
 ram_settle(struct ram *ram, struct store_request *request)
 {
-	struct ram_lease *lease = NULL;
+	struct str name = request->u.settle.destination;
 	struct ram_message *message;
+	struct ram_destination *d;
+	struct ram_spot *spot;
 
 	request->u.settle.is_message_done = false;
 	request->u.settle.left_messages = request->u.settle.left_bytes = 0;
-	HASH_FIND_STR(ram->by_id, request->u.settle.id, message);
-	if (message != NULL)
-		lease = ram_lease_find(message, request->u.settle.destination);
-	if (lease == NULL)
-		request->error = -ENOENT;
-	else if (!ram_settle_is_valid(request, lease))
-		request->error = -EINVAL;
-	else if (request->u.settle.dsn != NULL)
-		request->error = ram_append_check(ram, request->u.settle.dsn);
+	request->error = ram_settle_check(ram, request);
 	if (request->error < 0)
 		return;
 	if (request->u.settle.dsn != NULL)
-		ram_append(ram, request->u.settle.dsn);
-	LL_DELETE(message->leases, lease);
-	free(lease);
-	for (size_t i = 0; i < request->u.settle.result_count; i++)
-		request->u.settle.is_message_done |=
-		    ram_settle_row(ram, message, &request->u.settle.results[i]);
-	ram_settle_left(ram, request);
+		(void)ram_append(ram, request->u.settle.dsn, 0);
+	HASH_FIND_STR(ram->by_id, request->u.settle.id, message);
+	spot = ram_spot_find(message, name);
+	free(spot->lease);
+	spot->lease = NULL;
+	message->lease_count--;
+	for (size_t i = 0; i < request->u.settle.result_count; i++) {
+		const struct store_result *result =
+		    &request->u.settle.results[i];
+
+		request->u.settle.is_message_done |= ram_settle_row(
+		    ram, &message->rows[result->index], result);
+	}
+	d = ram_destination_find(ram, name);
+	request->u.settle.left_messages = d != NULL ? d->spots.count : 0;
+	request->u.settle.left_bytes = d != NULL ? d->bytes : 0;
 }

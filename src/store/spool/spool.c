@@ -263,8 +263,9 @@ spool_keep_up(struct spool *spool)
 	    spool_reclaimable(spool) >= SPOOL_RECLAIM_COUNT)
 		error = spool_commit_and_checkpoint(spool);
 	else if (index->change_count >= SPOOL_COMMIT_ROWS ||
-		 spool_counts_are_many(index))
+		 spool->is_commit_due || spool_counts_are_many(index))
 		error = spool_commit(spool, false);
+	spool->is_commit_due = false;
 	if (error < 0)
 		spool_repair(spool);
 	while (!spool->is_dead && spool_reclaim(spool))

@@ -38,6 +38,11 @@ struct store_spool_options {
 int store_spool_open(struct os *os, const struct store_spool_options *options,
     struct store **store_out) __attribute__((warn_unused_result));
 
+/* Closes the spool and, if it has no message, removes its files, so that only
+   the empty directories log, big and damaged are left: 0, -ENOTEMPTY, or
+   -errno with some of them left. */
+int store_spool_remove(struct store *store) __attribute__((warn_unused_result));
+
 /* What store_spool_verify() looked at. */
 struct store_spool_report {
 	uint64_t record_count; /* in the log, of any kind */

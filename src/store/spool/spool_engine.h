@@ -1,7 +1,8 @@
 /*
  * What the parts of the spool share.  spool.c carries out batches;
- * spool_write.c has the requests that change something, spool_look.c those that
- * do not, spool_recover.c opens and repairs, spool_clean.c makes room.
+ * spool_write.c has the requests that change something, spool_take.c those that
+ * lease, spool_look.c those that do neither, spool_recover.c opens and repairs,
+ * spool_clean.c makes room.
  *
  * A batch is cut into runs: the requests from FIRST on are answered together
  * when their records are synced.  A new run begins where the log needs a new
@@ -16,6 +17,9 @@
 #include "store/spool/spool_log.h"
 #include "store/spool/spool_rows.h"
 #include "store/spool/spool_stage.h"
+
+/* Messages that one find or lease looks at, of the filter or not. */
+#define SPOOL_LOOK_MAX 2000
 
 struct spool {
 	struct store store; /* first: a struct store * is one of these */
@@ -32,6 +36,7 @@ struct spool {
 	size_t first;                    /* of the run */
 	size_t now;                      /* the request at work */
 	bool is_dead;
+	bool is_commit_due; /* with this batch */
 	/* Cleaning: the next record to look at, and what may be copied. */
 	struct spool_at clean_at;
 	uint64_t clean_credit;
@@ -56,6 +61,11 @@ int spool_commit(struct spool *spool, bool is_clean);
    it is damaged. */
 int spool_read_block(struct spool *spool, const struct spool_stored *stored,
     uint64_t index, char *data, struct str *block_out);
+
+/* Room in the answer for up to COUNT elements, bounded; COUNT_OUT is for how
+   many. */
+void *spool_answer_array(struct store_request *request, size_t count,
+    size_t size, size_t *count_out);
 
 /* The requests; each returns what its error is to be. */
 int spool_do_append(struct spool *spool, struct store_request *request);

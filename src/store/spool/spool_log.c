@@ -360,6 +360,16 @@ log_make(struct spool_log *log, const struct spool_segment_header *header,
 	return error;
 }
 
+void
+spool_log_note_arrival(
+    struct spool_log *log, uint64_t queue_ms, uint64_t wall_ms)
+{
+	if (queue_ms <= log->queue_ms)
+		return;
+	log->queue_ms = queue_ms;
+	log->wall_ms = wall_ms;
+}
+
 int
 spool_log_roll(struct spool_log *log, uint64_t size)
 {

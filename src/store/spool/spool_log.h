@@ -55,7 +55,7 @@ struct spool_log {
 	uint64_t sealed_bytes; /* valid bytes of all segments but the newest */
 	uint64_t live_count;   /* the sums of the segments' */
 	uint64_t live_content;
-	uint64_t queue_ms; /* clocks for the header of a new segment */
+	uint64_t queue_ms; /* both clocks at one moment, as last known */
 	uint64_t wall_ms;
 	uint64_t use_count;
 };
@@ -91,6 +91,12 @@ int spool_log_add_stored(
 /* Takes back the records that were added after the first SIZE pending bytes. */
 void spool_log_take_back(struct spool_log *log, size_t size);
 bool spool_log_fits(const struct spool_log *log, uint64_t size);
+
+/* A message came: if that is the latest that is known, so are both clocks.  A
+   clock record is made but once a minute, and the wall clock of then beside the
+   queue time of now would count that minute twice at the next start. */
+void spool_log_note_arrival(
+    struct spool_log *log, uint64_t queue_ms, uint64_t wall_ms);
 
 /* Writes what is pending, if anything, and syncs it.  After an error that is
    not SPOOL_LOST nothing of it is in the log. */

@@ -1,6 +1,7 @@
 /*
- * The requests that change nothing.  Answers are copied into the request's
- * arena; where it is full the answer is shorter.
+ * The requests that change nothing and lease nothing: content, counts and
+ * lists.  Answers are copied into the request's arena; where it is full the
+ * answer is shorter.
  */
 #include "base/check.h"
 #include "base/log.h"
@@ -14,14 +15,11 @@
 
 /* Array elements of an answer may take a quarter of its arena. */
 #define LOOK_ARRAY_MAX (STORE_ARENA_MAX / 4)
-/* Messages that one find or lease looks at, of the filter or not. */
-#define LOOK_MESSAGES_MAX 2000
 /* Distinct domains of one count. */
 #define LOOK_DOMAINS_MAX 10000
 
-/* Room for up to COUNT elements, bounded; COUNT_OUT is for how many. */
-static void *
-look_array(
+void *
+spool_answer_array(
     struct store_request *request, size_t count, size_t size, size_t *count_out)
 {
 	void *array;
@@ -96,360 +94,6 @@ spool_do_read(struct spool *spool, struct store_request *request)
 		return -ENOMEM;
 	return spool_read_block(spool, &stored, request->u.read.index, data,
 	    &request->u.read.bytes);
-}
-
-static bool
-look_wants(const struct store_request *request, const struct spool_row *row,
-    enum store_lane lane)
-{
-	if (request->verb == STORE_ALARM)
-		return row->lane != STORE_STOPPED && row->alarm_ms > 0 &&
-		       row->alarm_ms <= request->u.alarm.now_ms;
-	if (request->verb == STORE_LEASE)
-		return store_filter_has_row(&request->u.lease.filter,
-		    row->destination, row->domain, row->recipient.address);
-	return row->lane == lane &&
-	       store_domains_have(request->u.take.domains,
-		   request->u.take.domain_count, row->domain);
-}
-
-/* Copies the content if it is small enough; damaged content stays out, so
-   that whoever reads it block by block is told. */
-static bool
-look_inline(struct spool *spool, struct store_request *request,
-    const struct spool_stored *stored, struct store_lease *to)
-{
-	char *data;
-
-	to->content = STR("");
-	if (to->content_size == 0 ||
-	    to->content_size > request->u.take.inline_max)
-		return true;
-	data = arena_new(&request->arena, to->content_size + 4);
-	if (data == NULL)
-		return false;
-	if (spool_read_block(spool, stored, 0, data, &to->content) < 0)
-		to->content = STR("");
-	return true;
-}
-
-/* Copies the message and those rows of the group that are wanted, at most
-   STORE_LEASE_ROWS_MAX; false if the arena is full. */
-static bool
-look_lease(struct store_request *request, const struct spool_message *m,
-    const struct spool_group *group, enum store_lane lane,
-    struct store_lease *to)
-{
-	struct arena *arena = &request->arena;
-
-	*to = (struct store_lease){
-	    .destination = arena_copy(arena, group->destination->d.name),
-	    .content = STR(""),
-	    .arrival_ms = m->arrival_ms,
-	    .arrival_wall_ms = m->arrival_wall_ms,
-	    .expire_ms = m->expire_ms,
-	    .content_size = m->content_size,
-	};
-	memcpy(to->id, m->id, sizeof(to->id));
-	for (size_t i = 0; i < group->count; i++)
-		to->row_count += look_wants(request, &group->rows[i], lane);
-	if (to->row_count > STORE_LEASE_ROWS_MAX)
-		to->row_count = STORE_LEASE_ROWS_MAX;
-	to->rows = arena_new(arena, to->row_count * sizeof(*to->rows));
-	if (to->rows == NULL || to->destination.data == NULL ||
-	    mail_envelope_copy(arena, &m->envelope, &to->envelope) < 0)
-		return false;
-	for (size_t i = 0, n = 0; n < to->row_count; i++) {
-		const struct spool_row *row = &group->rows[i];
-
-		if (!look_wants(request, row, lane))
-			continue;
-		to->rows[n].index = row->index;
-		to->rows[n].attempts = row->attempts;
-		to->rows[n].alarm_ms = row->alarm_ms;
-		to->rows[n].is_told = row->is_told;
-		to->rows[n].domain = arena_copy(arena, row->domain);
-		to->rows[n].status = arena_copy(arena, row->status);
-		if (to->rows[n].domain.data == NULL ||
-		    to->rows[n].status.data == NULL ||
-		    mail_recipient_copy(
-			arena, &row->recipient, &to->rows[n].recipient) < 0)
-			return false;
-		n++;
-	}
-	return true;
-}
-
-/* Leases the message of KEY at the destination, if it has rows that are
-   wanted: 1, 0 (it has none), -ENOBUFS, -errno. */
-static int
-look_take_message(struct spool *spool, struct store_request *request,
-    struct spool_destination *destination, enum store_lane lane, uint64_t key,
-    struct store_lease *to)
-{
-	struct spool_stored stored;
-	struct spool_lease *lease;
-	struct spool_group group;
-	int error = spool_rows_by_key(&spool->index, key, &stored);
-
-	if (error == -ENOENT)
-		return spool_index_fail(&spool->index, -EUCLEAN);
-	if (error == 0)
-		error = spool_rows_group(
-		    &spool->index, &stored, destination, &group);
-	if (error < 0)
-		return error;
-	if (!look_lease(request, &stored.message, &group, lane, to))
-		return -ENOBUFS;
-	if (to->row_count == 0)
-		return 0;
-	if (request->verb == STORE_TAKE &&
-	    !look_inline(spool, request, &stored, to))
-		return -ENOBUFS;
-	lease = spool_lease_begin(
-	    &spool->leases, key, destination->d.name, request);
-	lease->count = to->row_count;
-	for (size_t i = 0; i < to->row_count; i++)
-		lease->indexes[i] = to->rows[i].index;
-	return 1;
-}
-
-/* Leases from one lane in its order. */
-static int
-look_take_lane(struct spool *spool, struct store_request *request,
-    struct spool_destination *destination, enum store_lane from, size_t count)
-{
-	uint64_t lane = from, last = 0, key;
-	sqlite3_stmt *row = spool_sql(
-	    &spool->index, SPOOL_SQL_ROW_ORDER, "uu", destination->no, lane);
-	int result = 0;
-
-	while (request->u.take.lease_count < count &&
-	       (result = spool_sql_step(&spool->index, row)) > 0) {
-		key = spool_sql_u64(row, 0);
-		if (key == last)
-			continue;
-		last = key;
-		if (spool_lease_get(&spool->leases, key, destination->d.name) !=
-		    NULL)
-			continue;
-		arena_fini(&spool->index.scratch);
-		result = look_take_message(spool, request, destination, from,
-		    key, &request->u.take.leases[request->u.take.lease_count]);
-		if (result < 0)
-			break;
-		request->u.take.lease_count += (size_t)result;
-	}
-	spool_sql_end(row);
-	return result < 0 ? result : 0;
-}
-
-int
-spool_do_take(struct spool *spool, struct store_request *request)
-{
-	static const enum store_lane lanes[] = {STORE_READY, STORE_HELD};
-	size_t lane_count = request->u.take.is_released ? 2 : 1, count;
-	struct spool_destination *destination;
-	int error;
-
-	request->u.take.lease_count = 0;
-	if (request->u.take.inline_max > STORE_BLOCK)
-		return -EINVAL;
-	error = spool_destination_get(
-	    &spool->index, request->u.take.destination, false, &destination);
-	if (error < 0)
-		return error == -ENOENT ? 0 : error;
-	count = destination->d.messages;
-	if (count > request->u.take.count)
-		count = request->u.take.count;
-	request->u.take.leases =
-	    look_array(request, count, sizeof(*request->u.take.leases), &count);
-	for (size_t i = 0; error == 0 && i < lane_count; i++)
-		if (destination->d.rows[lanes[i]] > 0)
-			error = look_take_lane(
-			    spool, request, destination, lanes[i], count);
-	if (error == -ENOBUFS)
-		return 0;
-	if (error < 0) {
-		spool_lease_cancel(&spool->leases, request);
-		request->u.take.lease_count = 0;
-	}
-	return error;
-}
-
-/* Leases what the row at hand belongs to, unless it is leased: 0, -errno. */
-static int
-look_alarm_row(
-    struct spool *spool, struct store_request *request, sqlite3_stmt *row)
-{
-	uint64_t no = spool_sql_u64(row, 0), key = spool_sql_u64(row, 1);
-	size_t count = request->u.alarm.lease_count;
-	struct spool_destination *destination;
-	int result = spool_destination_by_no(&spool->index, no, &destination);
-
-	if (result == -ENOENT)
-		return spool_index_fail(&spool->index, -EUCLEAN);
-	if (result < 0)
-		return result;
-	if (spool_lease_get(&spool->leases, key, destination->d.name) != NULL) {
-		request->u.alarm.is_passed = true;
-		return 0;
-	}
-	if (count == request->u.alarm.count)
-		return -ENOBUFS;
-	arena_fini(&spool->index.scratch);
-	result = look_take_message(spool, request, destination, STORE_READY,
-	    key, &request->u.alarm.leases[count]);
-	if (result > 0)
-		request->u.alarm.lease_count++;
-	return result < 0 ? result : 0;
-}
-
-int
-spool_do_alarm(struct spool *spool, struct store_request *request)
-{
-	size_t count = request->u.alarm.count;
-	sqlite3_stmt *row = spool_sql(&spool->index, SPOOL_SQL_ROW_ALARMS, "");
-	int result;
-
-	request->u.alarm.lease_count = 0;
-	request->u.alarm.is_passed = false;
-	request->u.alarm.next_alarm_ms = 0;
-	request->u.alarm.leases = look_array(request, count,
-	    sizeof(*request->u.alarm.leases), &request->u.alarm.count);
-	while ((result = spool_sql_step(&spool->index, row)) > 0) {
-		uint64_t alarm_ms = spool_sql_u64(row, 2);
-
-		if (alarm_ms > request->u.alarm.now_ms)
-			result = -ENOBUFS;
-		else
-			result = look_alarm_row(spool, request, row);
-		if (result == -ENOBUFS)
-			request->u.alarm.next_alarm_ms = alarm_ms;
-		if (result < 0)
-			break;
-	}
-	spool_sql_end(row);
-	request->u.alarm.count = count;
-	if (result == -ENOBUFS)
-		return 0;
-	if (result < 0) {
-		spool_lease_cancel(&spool->leases, request);
-		request->u.alarm.lease_count = 0;
-	}
-	return result;
-}
-
-/* Counts the rows of the filter among those of the message, which are leased
-   at the destination: 0 or -errno. */
-static int
-look_count_leased(struct spool *spool, const struct store_request *request,
-    const struct spool_stored *stored, struct spool_destination *destination,
-    size_t *count)
-{
-	struct spool_group group;
-	int error =
-	    spool_rows_group(&spool->index, stored, destination, &group);
-
-	for (size_t i = 0; error == 0 && i < group.count; i++)
-		*count += look_wants(request, &group.rows[i], STORE_READY);
-	return error;
-}
-
-/* Leases the message at each of its destinations: 1, 0 if that may not be all
-   of it, -errno. */
-static int
-look_lease_message(struct spool *spool, struct store_request *request,
-    const struct spool_stored *stored)
-{
-	struct str name = request->u.lease.filter.destination;
-	uint64_t key = stored->message.key;
-	size_t leased_count = 0;
-
-	for (size_t i = 0; i < stored->destination_count; i++) {
-		struct store_lease *to =
-		    &request->u.lease.leases[request->u.lease.lease_count];
-		struct spool_destination *destination;
-		int result = spool_destination_by_no(
-		    &spool->index, stored->destinations[i], &destination);
-
-		/* Its rows are gone, and the destination with them. */
-		if (result == -ENOENT)
-			continue;
-		if (result < 0)
-			return result;
-		if (name.size > 0 && !str_equal(name, destination->d.name))
-			continue;
-		if (spool_lease_get(&spool->leases, key, destination->d.name) !=
-		    NULL)
-			result = look_count_leased(
-			    spool, request, stored, destination, &leased_count);
-		else if (request->u.lease.lease_count == request->u.lease.count)
-			return 0;
-		else
-			result = look_take_message(
-			    spool, request, destination, STORE_READY, key, to);
-		if (result < 0)
-			return result == -ENOBUFS ? 0 : result;
-		request->u.lease.lease_count += (size_t)result;
-		if (result > 0 && to->row_count == STORE_LEASE_ROWS_MAX)
-			return 0;
-	}
-	request->u.lease.leased_count += leased_count;
-	return 1;
-}
-
-/* Walks the messages of the filter; the key is where to go on. */
-static int
-look_lease_walk(struct spool *spool, struct store_request *request)
-{
-	const struct store_filter *filter = &request->u.lease.filter;
-	uint64_t key = request->u.lease.after_key;
-	struct spool_stored stored;
-
-	for (size_t i = 0; i < LOOK_MESSAGES_MAX; i++) {
-		int result;
-
-		request->u.lease.next_key = 0;
-		arena_fini(&spool->index.scratch);
-		result = spool_rows_next(&spool->index, filter, key, &stored);
-		if (result < 0)
-			return result == -ENOENT ? 0 : result;
-		key = stored.message.key;
-		request->u.lease.next_key = key - 1;
-		if (store_filter_has_message(filter,
-			stored.message.envelope.sender,
-			stored.message.arrival_ms, stored.message.content_size))
-			result = look_lease_message(spool, request, &stored);
-		else
-			result = 1;
-		if (result <= 0)
-			return result;
-		request->u.lease.next_key = key;
-	}
-	return 0;
-}
-
-int
-spool_do_lease(struct spool *spool, struct store_request *request)
-{
-	size_t count = request->u.lease.count;
-	int error;
-
-	request->u.lease.lease_count = request->u.lease.leased_count = 0;
-	if (count > STORE_SLICE_MAX)
-		count = STORE_SLICE_MAX;
-	/* One more than is given out, for look_lease_message() to point to. */
-	request->u.lease.leases = look_array(request, count + 1,
-	    sizeof(*request->u.lease.leases), &request->u.lease.count);
-	CHECK(request->u.lease.count == count + 1);
-	request->u.lease.count = count;
-	error = look_lease_walk(spool, request);
-	if (error < 0) {
-		spool_lease_cancel(&spool->leases, request);
-		request->u.lease.lease_count = 0;
-	}
-	return error;
 }
 
 static bool
@@ -654,7 +298,7 @@ spool_do_destinations(struct spool *spool, struct store_request *request)
 	if (result < 0)
 		return result;
 	request->u.destinations.destinations =
-	    look_array(request, request->u.destinations.count,
+	    spool_answer_array(request, request->u.destinations.count,
 		sizeof(struct store_destination), &count_max);
 	row = look_destinations_from(spool, request);
 	while (count < count_max && (result = spool_sql_step(index, row)) > 0) {
@@ -748,9 +392,9 @@ spool_do_find(struct spool *spool, struct store_request *request)
 	if (count_max > STORE_PAGE_MAX)
 		count_max = STORE_PAGE_MAX;
 	request->u.find.found_count = 0;
-	request->u.find.found = look_array(
+	request->u.find.found = spool_answer_array(
 	    request, count_max, sizeof(*request->u.find.found), &count_max);
-	for (size_t i = 0; i < LOOK_MESSAGES_MAX && count < count_max; i++) {
+	for (size_t i = 0; i < SPOOL_LOOK_MAX && count < count_max; i++) {
 		arena_fini(&spool->index.scratch);
 		error = spool_rows_next(
 		    &spool->index, &request->u.find.filter, key, &stored);

@@ -77,14 +77,14 @@ static void
 recover_clock(
     struct spool_log *log, const struct spool_body *body, bool is_clock)
 {
-	uint64_t queue_ms = body->queue_ms;
-
 	if (body->has_message)
-		queue_ms = body->message.arrival_ms;
-	if (queue_ms > log->queue_ms)
-		log->queue_ms = queue_ms;
-	if (is_clock)
-		log->wall_ms = body->wall_ms;
+		spool_log_note_arrival(log, body->message.arrival_ms,
+		    body->message.arrival_wall_ms);
+	if (!is_clock)
+		return;
+	if (body->queue_ms > log->queue_ms)
+		log->queue_ms = body->queue_ms;
+	log->wall_ms = body->wall_ms;
 }
 
 static void

@@ -121,8 +121,8 @@ write_note_message(struct spool *spool, const struct store_message *message)
 
 	if (stage != NULL)
 		stage->is_used = true;
-	if (message->arrival_ms > spool->log.queue_ms)
-		spool->log.queue_ms = message->arrival_ms;
+	spool_log_note_arrival(
+	    &spool->log, message->arrival_ms, message->arrival_wall_ms);
 }
 
 int
@@ -400,6 +400,7 @@ spool_do_park(struct spool *spool, struct store_request *request)
 	destination->d.failures = due_ms > 0 ? request->u.park.failures : 0;
 	destination->is_dirty = true;
 	spool->index.change_count++;
+	spool->is_commit_due |= request->u.park.is_kept;
 	return 0;
 }
 

@@ -1,0 +1,273 @@
+/*
+ * What the parts of the mqueue engine share: mqueue.c carries requests out,
+ * mqueue_scan.c finds out what is in the directories, mqueue_entry.c makes of a
+ * control file what the index knows and the other way round, mqueue_facts.c has
+ * our own line in it, mqueue_file.c moves files, mqueue_content.c has what is
+ * in them, mqueue_state.c what is kept elsewhere.
+ *
+ * The index is the model engine (ram_model.h) without content.  Each of its
+ * messages has an entry here.
+ *
+ * Invariants: (1) a message with a lease has its control file open and locked;
+ * (2) so has one that is to be written; (3) what is durable is as the index has
+ * it when a batch ends, but for rows that DUE moved, and for what another
+ * program holds locked; (4) a control file is only ever replaced by rename.
+ */
+#ifndef STORE_MQUEUE_MQUEUE_OWN_H
+#define STORE_MQUEUE_MQUEUE_OWN_H
+
+#include "base/hash.h"
+#include "store/mqueue/mqueue.h"
+#include "store/mqueue/qf.h"
+#include "store/ram/ram.h"
+#include "store/ram/ram_model.h"
+
+#define MQ_NAME_MAX 255
+#define MQ_PATH_MAX (3 * (MQ_NAME_MAX + 1))
+/* Free bytes without which no control file is written anew. */
+#define MQ_ROOM_MIN 262144
+/* An empty control file may still be written by its maker for so long. */
+#define MQ_YOUNG_MS UINT64_C(600000)
+/* A lock file (lf) of sendmail 5 counts for so long. */
+#define MQ_LOCK_FILE_MS UINT64_C(3600000)
+#define MQ_EXPIRE_MS    UINT64_C(432000000)
+#define MQ_PIECE        65536 /* of a data file, read or written at once */
+#define MQ_HEADER_MAX   (1 << 20)
+#define MQ_TRIES        5 /* to make a file that others may remove */
+#define MQ_READERS_MAX  64
+#define MQ_STATE_MAX    (1 << 20)
+/* What a tf says while content is staged for it. */
+#define MQ_STAGED        "V8\n${sendq}staged\n"
+#define MQ_SCAN_AGAIN_MS 1000 /* between two looks when nothing is left */
+
+/* One queue directory; paths are relative to the base. */
+struct mq_directory {
+	char name[MQ_NAME_MAX + 1];
+	char control[MQ_PATH_MAX]; /* where qf, hf, tf, xf of ours, Qf are */
+	char data[MQ_PATH_MAX];    /* df */
+	char script[MQ_PATH_MAX];  /* xf of sendmail */
+	bool is_control_dirty;     /* names that are not synced */
+	bool is_data_dirty;
+};
+
+/* A message as it lies on the disk. */
+struct mq_entry {
+	struct mq_entry *prev, *next; /* of the held ones */
+	struct ram_message *message;
+	struct mq_directory *directory;
+	bool is_quarantined; /* the file is hfID */
+	bool has_version;
+	char *data_path;       /* the df, if it is not dfID in the directory */
+	struct os_status seen; /* the control file as it was read or written */
+	/* The rows of the recipients in the file, in its order; behind these
+	   it has more, which come when these are done. */
+	uint32_t *map;
+	size_t map_count;
+	size_t extra_count;
+	uint64_t version; /* of our line in the file; 0 = it has none */
+	bool is_measured; /* the size of the content is right */
+	bool is_raw;      /* the df has all of it, as it is */
+	bool is_bare;     /* no empty line behind the header */
+	bool is_tried;    /* the next rewrite counts an attempt */
+	bool is_changed;  /* to be written */
+	bool is_stale;    /* to be read anew, or forgotten */
+	bool was_locked;  /* by another program, when it was last wanted */
+	uint64_t
+	    refused;   /* number of the request in which it was not to be had */
+	uint64_t scan; /* number of the scan that saw it last */
+	struct os_file *file; /* control file, locked; NULL = not held */
+	struct mq_reader *reader;
+};
+
+/* Content that is being staged: the df, all of it as it came, and a tf that
+   says whose it is. */
+struct mq_stage {
+	UT_hash_handle hh;
+	char id[STORE_ID_MAX + 1];
+	struct mq_directory *directory;
+	struct os_file *control; /* the tf, locked */
+	struct os_file *data;
+	uint64_t size;
+};
+
+/* A message that is done, until the end of its batch. */
+struct mq_done {
+	struct mq_done *next;
+	struct mq_directory *directory;
+	char id[STORE_ID_MAX + 1];
+	char *data_path;
+	struct os_file *file;
+};
+
+/* A file that was found to be bad, and said to be. */
+struct mq_bad {
+	UT_hash_handle hh;
+	char *path;
+	uint64_t inode, mtime_ns;
+	uint64_t scan;
+};
+
+struct mqueue {
+	struct store store; /* first: a struct store * is one of these */
+	struct os *os;
+	struct store_mqueue_options options;
+	char *hostname;
+	struct ram *ram;
+	struct mq_directory *directories;
+	size_t directory_count;
+	struct mq_entry *held;
+	struct mq_entry **stale; /* to be looked at when the request is done */
+	size_t stale_count, stale_capacity;
+	struct mq_done *done;
+	struct mq_stage *stages;
+	struct mq_bad *bad;
+	size_t reader_count;
+	uint64_t request_number;
+	uint64_t scan_number;
+	uint64_t scan_mono_ms;
+	uint64_t found_count;
+	int64_t offset_ms; /* queue time minus wall clock */
+	bool is_dead;
+	/* What is kept in the state directory. */
+	bool is_state_dirty;
+	uint64_t clock_queue_ms, clock_wall_ms;
+	uint64_t due_mark_ms; /* all that was due then was moved */
+};
+
+static inline struct mqueue *
+mqueue_of(struct store *store)
+{
+	return (struct mqueue *)(void *)store;
+}
+
+static inline struct mq_entry *
+mq_entry_of(const struct ram_message *message)
+{
+	return message->entry;
+}
+
+/* mqueue.c */
+uint64_t mq_now_ms(struct mqueue *mq);
+/* What is on disk is unknown: logs, and ends the process. */
+void mq_fatal(struct mqueue *mq, const char *act, const char *path, int error);
+void mq_release(struct mqueue *mq, struct mq_entry *entry);
+/* Forgets a message and what we know of it; its files stay. */
+void mq_forget(struct mqueue *mq, struct ram_message *message);
+void mq_set_stale(struct mqueue *mq, struct mq_entry *entry);
+
+/* mqueue_file.c */
+void mq_path(char to[MQ_PATH_MAX], const char *directory, const char *prefix,
+    const char *id);
+void mq_control_path(char to[MQ_PATH_MAX], const struct mq_entry *entry);
+void mq_data_path(char to[MQ_PATH_MAX], const struct mq_entry *entry);
+/* All of a file, at most QF_FILE_MAX: 0 or -errno. */
+int mq_read_file(struct os *os, struct os_file *file, struct buf *out);
+/* True if A and B are the same file, unchanged. */
+bool mq_is_same(const struct os_status *a, const struct os_status *b);
+/* Opens and locks the file at PATH and makes sure that it is still there: 0,
+   -EWOULDBLOCK, -ESTALE: it has just been replaced, or another -errno. */
+int mq_lock(struct mqueue *mq, const char *path, struct os_file **file_out,
+    struct os_status *status_out);
+/* Makes the tf of a message, locked; one that is in the way goes away. */
+int mq_make_control(struct mqueue *mq, const struct mq_directory *directory,
+    const char *id, struct os_file **file_out);
+/* Writes all of TEXT and syncs; -ENOSPC and the like, or fatal. */
+int mq_write_all(
+    struct mqueue *mq, struct os_file *file, struct str text, const char *path);
+/* Renames a control file to QfID, unless there is one: 0 or -errno. */
+int mq_set_aside(struct mqueue *mq, const struct mq_directory *directory,
+    const char *prefix, const char *id);
+/* The message is done: its control file becomes xfID.  FILE and DATA_PATH are
+   taken over. */
+void mq_finish(struct mqueue *mq, struct mq_entry *entry);
+/* Makes all names durable, then removes what is done. */
+void mq_sync(struct mqueue *mq);
+void mq_sync_names(struct mqueue *mq);
+/* Removes the rest of a message that was done, or was never finished: its
+   CONTROL file and, in DIRECTORY unless that is NULL, its data file. */
+void mq_remove_rest(struct mqueue *mq, const struct mq_directory *directory,
+    const char *control, const char *id);
+
+/* mqueue_facts.c: the value of the macro ${sendq}. */
+struct mq_fact_row {
+	uint32_t index;
+	bool has_lane, has_attempts, has_alarm;
+	enum store_lane lane;
+	uint64_t due_ms;
+	uint32_t attempts;
+	uint64_t alarm_ms;
+	bool is_told;
+	bool is_held;
+	struct str destination, domain; /* decoded, in the arena */
+};
+
+struct mq_facts {
+	uint64_t version; /* grows with each rewrite, from 1 */
+	uint64_t order;   /* microseconds since 1970, or just behind another */
+	uint64_t arrival_ms, arrival_wall_ms, expire_ms, rank, size;
+	int priority;
+	bool is_raw, is_bare;
+	uint32_t row_count; /* when it was appended */
+	struct mq_fact_row *rows;
+	size_t count;
+};
+
+/* 0, -EINVAL if the text is not one of ours, -ENOBUFS. */
+int mq_facts_read(struct str text, struct arena *arena, struct mq_facts *out)
+    __attribute__((warn_unused_result));
+int mq_facts_write(const struct mq_facts *facts, struct buf *out)
+    __attribute__((warn_unused_result));
+
+/* mqueue_entry.c */
+/* Puts a message that was read into the index; NULL if it cannot be, which is
+   logged. */
+struct ram_message *mq_index(struct mqueue *mq, struct mq_directory *directory,
+    const char *id, bool is_quarantined, const struct qf *q,
+    const struct os_status *status);
+/* How often we wrote the file, 0 = it is not ours as it is. */
+uint64_t mq_version_of(const struct qf *q, struct arena *arena);
+/* The text of the control file of MESSAGE, from Q, the one that it has now;
+   entry->map becomes that of the new one.  0 or -errno. */
+int mq_compose(struct mqueue *mq, struct mq_entry *entry, struct qf *q,
+    struct arena *arena, struct buf *out);
+/* Writes the control file of a held message anew: 0 or -errno. */
+int mq_rewrite(struct mqueue *mq, struct mq_entry *entry);
+/* Appends MESSAGE to disk and index: 0 or -errno. */
+int mq_append(struct mqueue *mq, struct store_message *message);
+
+/* mqueue_content.c */
+/* Sets the size of the content of a held message, from Q, its control file. */
+int mq_measure(struct mqueue *mq, struct mq_entry *entry, const struct qf *q);
+int mq_content_read(struct mqueue *mq, struct mq_entry *entry, uint64_t offset,
+    size_t size, char *to);
+void mq_reader_free(struct mqueue *mq, struct mq_entry *entry);
+/* Puts the header of CONTENT into Q and its body, or all of it, into BODY. */
+struct mq_split {
+	bool is_raw, is_bare, has_8bit;
+	uint64_t body_offset; /* of staged content */
+};
+int mq_split(struct str content, struct qf *q, struct arena *arena,
+    struct buf *body, struct mq_split *split_out);
+/* The same for what was staged, whose df stays as it is. */
+int mq_split_stage(struct mqueue *mq, struct mq_stage *stage, struct qf *q,
+    struct arena *arena, struct mq_split *split_out);
+/* Makes of it the df that SPLIT says, synced; with an error it is spoilt. */
+int mq_stage_finish(
+    struct mqueue *mq, struct mq_stage *stage, struct mq_split *split);
+void mq_stage(struct mqueue *mq, struct store_request *request);
+struct mq_stage *mq_stage_find(struct mqueue *mq, const char *id);
+/* Forgets a stage; with IS_DROPPED its files too. */
+void mq_stage_end(struct mqueue *mq, struct mq_stage *stage, bool is_dropped);
+
+/* mqueue_scan.c */
+/* The directories below the base: 0 or -errno. */
+int mq_scan_directories(struct mqueue *mq);
+void mq_scan(struct mqueue *mq);
+/* Reads a message again that is known, or forgets it. */
+void mq_look_again(struct mqueue *mq, struct mq_entry *entry);
+
+/* mqueue_state.c */
+void mq_state_read(struct mqueue *mq);
+void mq_state_write(struct mqueue *mq);
+
+#endif

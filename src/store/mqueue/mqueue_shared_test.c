@@ -1,0 +1,227 @@
+/*
+ * Two engines on one directory, as two programs have it: each message is leased
+ * by one of them at a time, and what one does the other sees.
+ */
+#include "store/mqueue/mqueue_kit.h"
+
+#define SHARED_COUNT 12
+
+struct shared {
+	struct mqueue_place place;
+	struct store *a, *b;
+};
+
+static int
+shared_setup(void **state)
+{
+	struct shared *shared = mem_new(1, sizeof(*shared));
+
+	place_make(&shared->place);
+	/* Each program has its own, or none. */
+	os_free(shared->place.state);
+	shared->place.state = NULL;
+	shared->a = place_open_store(&shared->place);
+	shared->b = place_open_store(&shared->place);
+	*state = shared;
+	return 0;
+}
+
+static int
+shared_teardown(void **state)
+{
+	struct shared *shared = *state;
+
+	shared->a->ops->close(shared->a);
+	shared->b->ops->close(shared->b);
+	os_free(shared->place.os);
+	free(shared);
+	return 0;
+}
+
+static void
+shared_tick(struct shared *shared)
+{
+	os_sim_advance(shared->place.os, 60000);
+}
+
+static void
+shared_done(struct store *store, const char *id, const char *destination)
+{
+	struct store_result done = {0, STORE_DELIVERED, 0, STR("")};
+
+	assert_int_equal(kit_settle(store, id, destination, done, NULL), 0);
+}
+
+/* What one has leased the other passes over, until it is given back. */
+static void
+test_lease(void **state)
+{
+	struct shared *shared = *state;
+	struct store_result later = {
+	    0, STORE_DEFERRED, 9000, STR("451 4.2.0 later")};
+
+	kit_append_one(shared->a, "M1", 1, "x.org", false);
+	kit_expect_take(shared->a, "x.org", false, 9, "M1");
+	/* The other one comes by it when it has nothing more. */
+	shared_tick(shared);
+	kit_expect_take(shared->b, "x.org", false, 9, "");
+	assert_int_equal(kit_settle(shared->a, "M1", "x.org", later, NULL), 0);
+	/* It is not as the other one knows it: read again before it is sent. */
+	kit_expect_take(shared->b, "x.org", false, 9, "");
+	kit_expect_take(shared->a, "x.org", false, 9, "");
+	assert_int_equal(kit_rehold(shared->b, "x.org"), 0);
+	kit_expect_take(shared->b, "x.org", false, 9, "M1");
+	shared_done(shared->b, "M1", "x.org");
+	/* For the first it is gone, whatever it believed. */
+	assert_int_equal(kit_rehold(shared->a, "x.org"), 0);
+	kit_expect_take(shared->a, "x.org", false, 9, "");
+	kit_expect_take(shared->b, "x.org", false, 9, "");
+}
+
+/* A removed message cannot be changed by who still has it in the index. */
+static void
+test_change_of_what_is_gone(void **state)
+{
+	struct shared *shared = *state;
+	size_t changed, leased;
+
+	kit_append_one(shared->a, "M1", 1, "x.org", false);
+	place_rescan(shared->b);
+	kit_expect_take(shared->b, "x.org", false, 9, "M1");
+	assert_int_equal(
+	    kit_change(shared->a, STORE_CHANGE_HOLD, "", "", &changed, &leased),
+	    0);
+	assert_int_equal(changed, 0);
+	assert_int_equal(leased, 1);
+	shared_done(shared->b, "M1", "x.org");
+	assert_int_equal(kit_change(shared->a, STORE_CHANGE_DELETE, "", "",
+			     &changed, &leased),
+	    0);
+	assert_int_equal(changed, 0);
+	assert_int_equal(kit_change(shared->a, STORE_CHANGE_DELETE, "", "",
+			     &changed, &leased),
+	    0);
+	assert_int_equal(leased, 0);
+}
+
+/* What one stops, the other does not send; what it frees, it does. */
+static void
+test_stopped(void **state)
+{
+	struct shared *shared = *state;
+	struct os_status status;
+	size_t changed, leased;
+
+	kit_append_one(shared->a, "M1", 1, "x.org", false);
+	place_rescan(shared->b);
+	assert_int_equal(kit_change(shared->a, STORE_CHANGE_HOLD, "M1", "",
+			     &changed, &leased),
+	    0);
+	assert_int_equal(changed, 1);
+	assert_int_equal(os_status(shared->place.os, "hfM1", &status), 0);
+	assert_int_equal(os_status(shared->place.os, "qfM1", &status), -ENOENT);
+	kit_expect_take(shared->b, "x.org", false, 9, "");
+	assert_int_equal(kit_change(shared->b, STORE_CHANGE_FREE, "M1", "",
+			     &changed, &leased),
+	    0);
+	assert_int_equal(changed, 1);
+	assert_int_equal(os_status(shared->place.os, "qfM1", &status), 0);
+	kit_expect_take(shared->b, "x.org", false, 9, "M1");
+	kit_expect_take(shared->a, "x.org", false, 9, "");
+}
+
+static void
+shared_count(void *arg, const char *name)
+{
+	(*(size_t *)arg)++;
+}
+
+/* Both work on one heap of mail: each is done once, and nothing is left. */
+static void
+test_both_at_work(void **state)
+{
+	struct shared *shared = *state;
+	struct store *stores[] = {shared->a, shared->b};
+	size_t done = 0, files = 0;
+	char id[STORE_ID_MAX + 1];
+
+	for (size_t i = 0; i < SHARED_COUNT; i++) {
+		snprintf(id, sizeof(id), "M%zu", i);
+		kit_append_one(stores[i % 2], id, i, "x.org", false);
+	}
+	shared_tick(shared);
+	place_rescan(shared->a);
+	place_rescan(shared->b);
+	for (size_t turn = 0; turn < 4 * SHARED_COUNT; turn++) {
+		struct store_request *takes[2];
+
+		for (size_t i = 0; i < 2; i++)
+			takes[i] = kit_take(stores[i], "x.org", false, 2);
+		for (size_t i = 0; i < 2; i++) {
+			for (size_t j = 0; j < takes[i]->u.take.lease_count;
+			     j++, done++)
+				shared_done(stores[i],
+				    takes[i]->u.take.leases[j].id, "x.org");
+			store_request_free(takes[i]);
+		}
+		shared_tick(shared);
+	}
+	assert_int_equal(done, SHARED_COUNT);
+	os_list(shared->place.os, "", shared_count, &files);
+	assert_int_equal(files, 0);
+}
+
+/* A kill leaves no half of a message that was never accepted, and none of one
+   that is done. */
+static void
+test_rests(void **state)
+{
+	static const char *const names[] = {"tfNEW", "dfNEW", "xfOLD", "dfOLD"};
+	static const char control[] = "V8\nT1795295638\nS<a@x.org>\n"
+				      "RPFD:<u@x.org>\nH??X: y\n.\n";
+	struct shared *shared = *state;
+	struct os *os = shared->place.os;
+	struct os_file *file;
+	size_t files = 0;
+
+	for (size_t i = 0; i < 4; i++) {
+		assert_int_equal(
+		    os_open(os, names[i], OS_WRITE | OS_CREATE, &file), 0);
+		assert_int_equal(os_pwrite(os, file,
+				     i == 0 ? STR("V8\n${sendq}staged\n")
+					    : str_from(control),
+				     0),
+		    0);
+		os_close(os, file);
+	}
+	/* Not while somebody is at it. */
+	assert_int_equal(os_open(os, "tfNEW", OS_READ | OS_WRITE, &file), 0);
+	assert_int_equal(os_lock(os, file), 0);
+	place_rescan(shared->a);
+	os_list(os, "", shared_count, &files);
+	assert_int_equal(files, 2);
+	os_close(os, file);
+	place_rescan(shared->a);
+	files = 0;
+	os_list(os, "", shared_count, &files);
+	assert_int_equal(files, 0);
+}
+
+#define SHARED_TEST(f)                                                         \
+	cmocka_unit_test_setup_teardown(f, shared_setup, shared_teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    SHARED_TEST(test_lease),
+	    SHARED_TEST(test_change_of_what_is_gone),
+	    SHARED_TEST(test_stopped),
+	    SHARED_TEST(test_both_at_work),
+	    SHARED_TEST(test_rests),
+	};
+
+	if (getenv("SENDQ_LOG") != NULL)
+		log_set(place_log, LOG_DETAIL);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
