@@ -30,6 +30,7 @@ conf_free(struct conf *conf)
 	if (conf == NULL)
 		return;
 	lookup_free(conf);
+	alias_table_free(conf->aliases);
 	arena_fini(&conf->arena);
 	free(conf);
 }
@@ -45,9 +46,65 @@ text_line(const char *text, int line)
 	return line < 1 ? 1 : (unsigned)line < last ? (unsigned)line : last;
 }
 
+/* Puts FROM, a value, in the place of what ROOT has of that name. */
+static int
+change_put(config_setting_t *root, config_setting_t *from)
+{
+	const char *name = config_setting_name(from);
+	int type = config_setting_type(from);
+	config_setting_t *to;
+
+	(void)config_setting_remove(root, name);
+	to = config_setting_add(root, name, type);
+	if (to == NULL)
+		return CONFIG_FALSE;
+	switch (type) {
+	case CONFIG_TYPE_INT:
+		return config_setting_set_int(to, config_setting_get_int(from));
+	case CONFIG_TYPE_INT64:
+		return config_setting_set_int64(
+		    to, config_setting_get_int64(from));
+	case CONFIG_TYPE_BOOL:
+		return config_setting_set_bool(
+		    to, config_setting_get_bool(from));
+	case CONFIG_TYPE_STRING:
+		return config_setting_set_string(
+		    to, config_setting_get_string(from));
+	case CONFIG_TYPE_LIST:
+		return config_setting_length(from) == 0;
+	default:
+		return CONFIG_FALSE;
+	}
+}
+
+/* What the command line says instead of the file. */
+static void
+changes_apply(struct reader *r, config_setting_t *root, const char *changes)
+{
+	config_t config;
+	unsigned count = 0;
+
+	config_init(&config);
+	if (config_read_string(&config, changes) == CONFIG_TRUE)
+		count = (unsigned)config_setting_length(
+		    config_root_setting(&config));
+	else
+		reader_mistake_line(r, 0, "in what was set besides: %s",
+		    config_error_text(&config));
+	for (unsigned i = 0; i < count; i++) {
+		config_setting_t *setting =
+		    config_setting_get_elem(config_root_setting(&config), i);
+
+		if (change_put(root, setting) == CONFIG_FALSE)
+			reader_mistake_line(r, 0, "%s cannot be set besides",
+			    config_setting_name(setting));
+	}
+	config_destroy(&config);
+}
+
 /* The text that was read to the reader's tables. */
 static void
-text_parse(struct reader *r, struct scan *scan)
+text_parse(struct reader *r, struct scan *scan, const char *changes)
 {
 	config_t config;
 	unsigned line;
@@ -62,6 +119,7 @@ text_parse(struct reader *r, struct scan *scan)
 		config_setting_t *root = config_root_setting(&config);
 
 		scan_lines_set(scan, root);
+		changes_apply(r, root, changes);
 		parse_tree(r, root);
 	} else {
 		int error_line = config_error_line(&config);
@@ -75,6 +133,13 @@ text_parse(struct reader *r, struct scan *scan)
 int
 conf_read(FILE *file, const char *file_name, struct buf *errors,
     struct conf **conf_out)
+{
+	return conf_read_changed(file, file_name, "", errors, conf_out);
+}
+
+int
+conf_read_changed(FILE *file, const char *file_name, const char *changes,
+    struct buf *errors, struct conf **conf_out)
 {
 	struct scan scan;
 	struct reader *r = mem_new(1, sizeof(*r));
@@ -91,7 +156,7 @@ conf_read(FILE *file, const char *file_name, struct buf *errors,
 	else if (error < 0)
 		reader_mistake_line(r, 0, "cannot be read");
 	else
-		text_parse(r, &scan);
+		text_parse(r, &scan, changes);
 	is_good = r->mistake_count == 0;
 	if (is_good)
 		*conf_out = r->conf;

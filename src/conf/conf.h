@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "mail/address.h"
+#include "mail/alias.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -78,6 +79,7 @@ struct conf_site {
 	uint64_t delay_notice_ms; /* 0 = no notices */
 	uint64_t quota_bytes;     /* queued for it; 0 = no limit */
 	uint64_t quota_messages;  /* likewise */
+	uint64_t connections_max; /* that its networks may hold */
 };
 
 /* A static route for recipients elsewhere: domain "*", "a.test", "@a.test". */
@@ -98,6 +100,9 @@ struct conf {
 	struct str spool;      /* "/dir" or "ram:" */
 	const struct conf_listen *listen;
 	size_t listen_count;
+	/* Of this machine, where the process looked; never in the file. */
+	const struct conf_address *machine;
+	size_t machine_count;
 	struct conf_networks relay_from;
 	const struct conf_route_rule *routes;
 	size_t route_count;
@@ -108,6 +113,8 @@ struct conf {
 	struct conf_address resolver; /* family 0 = the system's */
 	uint16_t smtp_port;           /* of MX routes */
 	struct str control_socket;
+	struct str submission_socket; /* empty = none */
+	struct str drop_directory;    /* likewise */
 	uint32_t control_mode;
 	/* Times in milliseconds, sizes in bytes. */
 	uint64_t release_time_ms;
@@ -121,6 +128,7 @@ struct conf {
 	uint64_t errors_max;
 	uint64_t connections_max;
 	uint64_t connections_network_max;
+	uint64_t connections_site_max;
 	uint64_t triggers_minute_max;
 	uint64_t deliveries_max;
 	uint64_t deliveries_host_max;
@@ -138,9 +146,21 @@ struct conf {
 	uint64_t disk_reserve;
 	uint64_t queue_bytes_max;
 	uint64_t queue_messages_max;
+	uint64_t queue_interval_ms; /* 0 = no runs */
+	uint64_t queue_load;        /* 0 = no limit */
+	uint64_t refuse_load;       /* likewise */
+	struct str pid_file;        /* empty = none */
 	struct str log; /* "stderr", "syslog" */
 	struct str log_level;
 	struct str user_receive, user_queue, user_deliver, user_control;
+	struct str user_pickup;
+	struct str const *alias_files; /* in the order of being looked at */
+	size_t alias_file_count;
+	const struct conf_domain *alias_domains; /* none: see conf/alias.h */
+	size_t alias_domain_count;
+	struct str local_domain;     /* of the first local site, or hostname */
+	struct alias_table *aliases; /* NULL = none; whoever reads the files
+	                                sets it, conf_free() frees it */
 	void *lookup; /* hashes of domains and sites; conf/lookup.c */
 };
 
@@ -149,6 +169,11 @@ struct conf {
    *CONF_OUT is freed with conf_free(). */
 int conf_read(FILE *file, const char *file_name, struct buf *errors,
     struct conf **conf_out) __attribute__((warn_unused_result));
+/* The same with settings of the top level that take the place of the file's:
+   CHANGES has the file's syntax, without groups and full lists; "" = none. */
+int conf_read_changed(FILE *file, const char *file_name, const char *changes,
+    struct buf *errors, struct conf **conf_out)
+    __attribute__((warn_unused_result));
 void conf_free(struct conf *conf);
 
 /* The configuration file's name: OPTION if not NULL, else ENV (the value of

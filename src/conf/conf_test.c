@@ -334,11 +334,13 @@ static const struct {
 	"t.conf:2: spool: must be a text in quotes\n"},
     {"hostname = \"a b\"\nspool = \"spool\"\ncontrol-socket = \"control\"",
 	"t.conf:1: hostname: \"a b\" is not a host name\n"
-	"t.conf:2: spool: \"spool\" is not an absolute path or \"ram:\"\n"
+	"t.conf:2: spool: \"spool\" is not an absolute path, \"mqueue:\" and one, "
+	"or \"ram:\"\n"
 	"t.conf:3: control-socket: \"control\" is not an absolute path\n"},
     {"hostname = \"\"\nspool = \"\"\n",
 	"t.conf:1: hostname: \"\" is not a host name\n"
-	"t.conf:2: spool: \"\" is not an absolute path or \"ram:\"\n"},
+	"t.conf:2: spool: \"\" is not an absolute path, \"mqueue:\" and one, or "
+	"\"ram:\"\n"},
     {BASE "colour = 1\nsite = ()\nshape = { a = ( 1 ) }",
 	"t.conf:3: colour: there is no such setting\n"
 	"t.conf:5: shape: there is no such setting\n"},
@@ -400,6 +402,16 @@ static const struct {
 	"t.conf:7: relay-from[3]: \"c\" is not a network\n"},
     {BASE "relay-from = \"::1\"",
 	"t.conf:3: relay-from: must be a list of texts in quotes\n"},
+    {BASE "aliases = \"etc\"",
+	"t.conf:3: aliases: \"etc\" is not an absolute path\n"},
+    {BASE "aliases = 1",
+	"t.conf:3: aliases: must be a list of texts in quotes\n"},
+    {BASE "aliases = [ \"/a\", \"b\",\n\"\" ]\n"
+	  "alias-domains = [ \"@a.test\", \"@\", \"a b\" ]",
+	"t.conf:3: aliases[1]: \"b\" is not an absolute path\n"
+	"t.conf:4: aliases[2]: \"\" is not an absolute path\n"
+	"t.conf:5: alias-domains[1]: \"@\" is not a domain\n"
+	"t.conf:5: alias-domains[2]: \"a b\" is not a domain\n"},
     {BASE "retry-min\n = \"1h\"\nretry-max = \"59m\"",
 	"t.conf:5: retry-max: retry-max is less than retry-min\n"},
     {BASE "retry-min = \"3h\"",

@@ -9,12 +9,14 @@
 #include "conf/parse.h"
 #include "base/check.h"
 #include "conf/address.h"
+#include "conf/alias.h"
 #include "conf/lookup.h"
 #include "conf/setting.h"
 #include "conf/value.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #define PORT_SMTP 25
 #define PORT_DNS  53
@@ -151,6 +153,10 @@ list_check(
 	enum setting_form form = setting_form(row->type);
 	size_t count;
 
+	/* One path may stand alone. */
+	if (row->type == SETTING_PATHS &&
+	    config_setting_type(list) == CONFIG_TYPE_STRING)
+		return true;
 	if (!config_setting_is_list(list) &&
 	    !(form == SETTING_AS_TEXTS && config_setting_is_array(list))) {
 		wants_note(r, list, form);
@@ -228,6 +234,66 @@ domains_read(struct reader *r, const config_setting_t *list,
 	site->domain_count = count;
 }
 
+/* As for a site, but of the whole configuration. */
+static void
+keys_read(struct reader *r, const config_setting_t *list,
+    const struct setting *row, void *object)
+{
+	struct conf *conf = object;
+	size_t count = (size_t)config_setting_length(list);
+	struct conf_domain *table = reader_new(r, count, sizeof(*table));
+
+	if (table == NULL)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		struct str text;
+		const config_setting_t *element =
+		    element_text(r, list, i, &text);
+
+		if (element && value_domain_read(r, text, &table[i]) == -EINVAL)
+			refusal_note(r, element, row, text, -EINVAL);
+	}
+	conf->alias_domains = table;
+	conf->alias_domain_count = count;
+}
+
+/* The path in ELEMENT, if it is one. */
+static void
+path_take(struct reader *r, const config_setting_t *element,
+    const struct setting *row, struct str *path_out)
+{
+	struct str text = {"", 0};
+
+	if (config_setting_type(element) != CONFIG_TYPE_STRING)
+		wants_note(r, element, SETTING_AS_TEXT);
+	else if (text_of(r, element, &text)) {
+		if (text.size > 0 && *text.data == '/' &&
+		    text.size <= ALIAS_PATH_MAX)
+			(void)!reader_copy(r, text, path_out);
+		else
+			refusal_note(r, element, row, text, -EINVAL);
+	}
+}
+
+static void
+paths_read(struct reader *r, const config_setting_t *list,
+    const struct setting *row, void *object)
+{
+	struct conf *conf = object;
+	bool is_one = config_setting_type(list) == CONFIG_TYPE_STRING;
+	size_t count = is_one ? 1 : (size_t)config_setting_length(list);
+	struct str *table = reader_new(r, count, sizeof(*table));
+
+	if (table == NULL)
+		return;
+	for (size_t i = 0; i < count; i++)
+		path_take(r,
+		    is_one ? list : config_setting_get_elem(list, (unsigned)i),
+		    row, &table[i]);
+	conf->alias_files = table;
+	conf->alias_file_count = count;
+}
+
 static void
 triggers_read(struct reader *r, const config_setting_t *list,
     const struct setting *row, void *object)
@@ -255,6 +321,8 @@ static list_fn *const list_fns[SETTING_TYPES] = {
     [SETTING_NETWORKS] = networks_read,
     [SETTING_DOMAINS] = domains_read,
     [SETTING_TRIGGERS] = triggers_read,
+    [SETTING_PATHS] = paths_read,
+    [SETTING_KEYS] = keys_read,
 };
 
 /* What a row means that is not in the file; GROUP is where it could be. */
@@ -377,6 +445,8 @@ site_finish(struct reader *r, const config_setting_t *group, void *object)
 		site->triggers = CONF_TRIGGER_ETRN | CONF_TRIGGER_QSND;
 	if (!config_setting_get_member(group, "expire"))
 		site->expire_ms = r->conf->expire_ms;
+	if (!config_setting_get_member(group, "connections"))
+		site->connections_max = r->conf->connections_site_max;
 	/* That held mail waits is no trouble. */
 	if (!config_setting_get_member(group, "delay-notice") && !site->is_held)
 		site->delay_notice_ms = r->conf->delay_notice_ms;
@@ -452,6 +522,44 @@ all_groups_read(struct reader *r, const config_setting_t *root)
 	}
 }
 
+/* FIRST and SECOND as one text of the configuration. */
+static struct str
+joined(struct reader *r, struct str first, struct str second)
+{
+	char *text = reader_new(r, first.size + second.size, 1);
+
+	if (text == NULL)
+		return STR("");
+	memcpy(text, first.data, first.size);
+	memcpy(text + first.size, second.data, second.size);
+	return str_of(text, first.size + second.size);
+}
+
+/* Where local mail comes in, unless the file says so: beside what the file
+   does say, so that two daemons never share it.  A store that is not our own
+   directory has no drop directory. */
+static void
+local_finish(struct reader *r, const config_setting_t *root)
+{
+	struct conf *conf = r->conf;
+	size_t size = conf->control_socket.size;
+
+	while (size > 0 && conf->control_socket.data[size - 1] != '/')
+		size--;
+	if (config_setting_get_member(root, "submission-socket") == NULL)
+		conf->submission_socket = joined(
+		    r, str_head(conf->control_socket, size), STR("submission"));
+	/* A name that is only too long because of ours is none. */
+	if (conf->submission_socket.size >
+	    setting_find(SETTING_TOP, "submission-socket")->max)
+		conf->submission_socket = STR("");
+	if (config_setting_get_member(root, "drop-directory") != NULL)
+		return;
+	conf->drop_directory = STR("");
+	if (str_starts(conf->spool, STR("/")))
+		conf->drop_directory = joined(r, conf->spool, STR("-drop"));
+}
+
 /* What two settings must say together. */
 static void
 top_finish(struct reader *r, const config_setting_t *root)
@@ -461,6 +569,7 @@ top_finish(struct reader *r, const config_setting_t *root)
 
 	if (conf->resolver.family != 0 && conf->resolver.port == 0)
 		conf->resolver.port = PORT_DNS;
+	local_finish(r, root);
 	if (conf->retry_max_ms >= conf->retry_min_ms)
 		return;
 	setting = config_setting_get_member(root, "retry-max");
@@ -479,6 +588,7 @@ parse_tree(struct reader *r, const config_setting_t *root)
 	group_read(r, root, SETTING_TOP, r->conf);
 	top_finish(r, root);
 	all_groups_read(r, root);
+	conf_alias_home_set(r->conf);
 	if (lookup_maildirs_list(r) < 0)
 		CHECK(r->mistake_count > 0);
 }

@@ -82,8 +82,10 @@ put_element(struct buf *b, const struct setting *row, unsigned i)
 {
 	if (row->type == SETTING_NETWORKS)
 		put(b, "\"10.0.0.0/8\"");
-	else if (row->type == SETTING_DOMAINS)
+	else if (row->type == SETTING_DOMAINS || row->type == SETTING_KEYS)
 		put(b, "\"d%u.test\"", i);
+	else if (row->type == SETTING_PATHS)
+		put(b, "\"/d%u\"", i);
 	else if (row->type == SETTING_TRIGGERS)
 		put(b, "\"etrn\"");
 	else if (strcmp(row->name, "listen") == 0)
@@ -332,6 +334,8 @@ static const struct {
 	"test_connections_max"},
     {"connections-network-max", "src/role/receive_limits_test.c",
 	"test_connections_network_max"},
+    {"connections-site-max", "src/role/receive_site_test.c",
+	"test_connections_site_max"},
     {"triggers-minute-max", "src/role/receive_limits_test.c",
 	"test_triggers_of_a_network"},
     {"deliveries-max", "src/role/queue_room_test.c", "test_deliveries"},
@@ -351,6 +355,9 @@ static const struct {
     {"queue-bytes-max", "src/role/queue_room_test.c", "test_queue_bytes_max"},
     {"queue-messages-max", "src/role/queue_room_test.c",
 	"test_queue_messages_max"},
+    {"queue-interval", "src/role/queue_run_test.c", "test_interval"},
+    {"queue-load", "src/role/queue_run_test.c", "test_interval_at_load"},
+    {"refuse-load", "src/role/receive_load_test.c", "test_refuse_load"},
     {"site[].expire", "src/role/queue_alarm_test.c",
 	"test_each_site_has_its_time"},
     {"site[].delay-notice", "src/role/queue_alarm_test.c",
@@ -358,6 +365,8 @@ static const struct {
     {"site[].quota", "src/role/queue_room_test.c", "test_quota_bytes"},
     {"site[].quota-messages", "src/role/queue_room_test.c",
 	"test_quota_messages"},
+    {"site[].connections", "src/role/receive_site_test.c",
+	"test_site_connections"},
 };
 
 #define BEHAVIOURS (sizeof(behaviours) / sizeof(behaviours[0]))

@@ -132,7 +132,8 @@ static int
 spool_read(
     struct reader *r, const struct setting *row, struct str text, void *field)
 {
-	if (*text.data != '/' && !str_equal(text, STR("ram:")))
+	if (*text.data != '/' && !str_equal(text, STR("ram:")) &&
+	    !str_starts(text, STR("mqueue:/")))
 		return -EINVAL;
 	return reader_copy(r, text, field);
 }

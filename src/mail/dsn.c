@@ -37,6 +37,7 @@ static const char *const dsn_action_names[] = {
     [MAIL_DSN_FAILED] = "failed",
     [MAIL_DSN_DELAYED] = "delayed",
     [MAIL_DSN_RELAYED] = "relayed",
+    [MAIL_DSN_EXPANDED] = "expanded",
     [MAIL_DSN_DELIVERED] = "delivered",
 };
 
@@ -44,6 +45,7 @@ static const char *const dsn_statuses[] = {
     [MAIL_DSN_FAILED] = "5.0.0",
     [MAIL_DSN_DELAYED] = "4.0.0",
     [MAIL_DSN_RELAYED] = "2.0.0",
+    [MAIL_DSN_EXPANDED] = "2.0.0",
     [MAIL_DSN_DELIVERED] = "2.0.0",
 };
 
@@ -52,6 +54,7 @@ static const char *const dsn_subjects[] = {
     [MAIL_DSN_FAILED] = "Undelivered mail returned",
     [MAIL_DSN_DELAYED] = "Mail is delayed",
     [MAIL_DSN_RELAYED] = "Mail was passed on",
+    [MAIL_DSN_EXPANDED] = "Mail was passed on",
     [MAIL_DSN_DELIVERED] = "Mail was delivered",
 };
 
@@ -66,9 +69,19 @@ static const char *const dsn_explanations[] = {
     [MAIL_DSN_RELAYED] =
 	"Your message was passed on for these recipients to a system that"
 	" does not\r\nconfirm deliveries.  No further notice follows.\r\n",
+    [MAIL_DSN_EXPANDED] =
+	"Your message was passed on to all those for whom these recipients"
+	" stand.  You\r\nhear of it again if it cannot be delivered to one."
+	"\r\n",
     [MAIL_DSN_DELIVERED] =
 	"Your message was delivered to these recipients.\r\n",
 };
+
+/* For a postmaster. */
+static const char dsn_subject_lost[] = "Mail that nobody can be told of";
+static const char dsn_lost[] =
+    "This message could not be delivered to these recipients, and its sender"
+    " cannot\r\nbe told.  It will not be tried again for them.\r\n";
 
 /* For recipients at a site that fetches its mail. */
 static const char dsn_kept[] =
@@ -324,10 +337,12 @@ static void
 dsn_put_header(struct dsn_writer *w)
 {
 	const struct mail_dsn *dsn = w->dsn;
+	bool is_lost = dsn->postmaster.size > 0;
 	char id[DSN_VALUE_MAX], host[DSN_VALUE_MAX], to[DSN_VALUE_MAX];
 	struct str id_clean = dsn_clean(w, str_head(dsn->id, 64), id);
 	struct str hostname = dsn_clean(w, str_head(dsn->hostname, 255), host);
-	struct str sender = dsn_clean(w, dsn->envelope->sender, to);
+	struct str sender =
+	    dsn_clean(w, is_lost ? dsn->postmaster : dsn->envelope->sender, to);
 
 	dsn_put_date(w, "Date: ", dsn->now_wall_ms);
 	dsn_put_text(w, "From: Mail Delivery System <MAILER-DAEMON@");
@@ -342,7 +357,8 @@ dsn_put_header(struct dsn_writer *w)
 		dsn_put(w, hostname);
 	}
 	dsn_put_text(w, ">\r\nSubject: ");
-	dsn_put_text(w, dsn_subjects[dsn_worst(dsn)]);
+	dsn_put_text(
+	    w, is_lost ? dsn_subject_lost : dsn_subjects[dsn_worst(dsn)]);
 	dsn_put_text(w, "\r\nMessage-ID: <");
 	dsn_put(w, id_clean);
 	dsn_put_text(w, "@");
@@ -382,10 +398,14 @@ static void
 dsn_put_explanation(struct dsn_writer *w, size_t action)
 {
 	bool is_delay = action == MAIL_DSN_DELAYED;
+	const char *text = dsn_explanations[action];
 
+	if (is_delay && w->dsn->is_kept)
+		text = dsn_kept;
+	else if (w->dsn->postmaster.size > 0)
+		text = dsn_lost;
 	dsn_put_text(w, "\r\n");
-	dsn_put_text(w,
-	    is_delay && w->dsn->is_kept ? dsn_kept : dsn_explanations[action]);
+	dsn_put_text(w, text);
 	if (is_delay && w->dsn->retry_until_wall_ms > 0)
 		dsn_put_date(w, "If nothing changes it is returned to you at ",
 		    w->dsn->retry_until_wall_ms);

@@ -16,6 +16,7 @@ enum mail_dsn_action {
 	MAIL_DSN_FAILED,
 	MAIL_DSN_DELAYED,
 	MAIL_DSN_RELAYED,
+	MAIL_DSN_EXPANDED, /* it stood for several (RFC 3461 5.2.7.2) */
 	MAIL_DSN_DELIVERED,
 };
 
@@ -32,6 +33,8 @@ struct mail_dsn {
 	struct str id;        /* of the notification: Message-ID, boundary */
 	struct str origin_id; /* queue id of the message */
 	const struct mail_envelope *envelope; /* of the message */
+	/* Who is told because its sender cannot be; empty = the sender. */
+	struct str postmaster;
 	uint64_t arrival_wall_ms;
 	uint64_t now_wall_ms;
 	const struct mail_dsn_recipient *recipients;

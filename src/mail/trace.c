@@ -6,6 +6,7 @@
 #include "mail/address.h"
 #include "mail/dsn.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define MAIL_TRACE_PEER_MAX 64
@@ -32,7 +33,7 @@ mail_trace_name(struct str name, char copy[MAIL_DOMAIN_MAX])
 int
 mail_trace_put(struct buf *out, const struct mail_trace *trace)
 {
-	char copy[MAIL_DOMAIN_MAX], date[40];
+	char copy[MAIL_DOMAIN_MAX], date[40], from[MAIL_TRACE_PEER_MAX + 16];
 	struct str helo = mail_trace_name(trace->helo, copy);
 	struct str peer = str_head(trace->peer, MAIL_TRACE_PEER_MAX);
 	/* RFC 5321 4.1.3: an IPv6 literal has a tag. */
@@ -40,13 +41,17 @@ mail_trace_put(struct buf *out, const struct mail_trace *trace)
 	/* RFC 5321 4.4: FOR only names a single recipient. */
 	bool has_for = trace->for_address.size > 0;
 
+	if (trace->has_uid)
+		snprintf(from, sizeof(from), "uid %u", trace->uid);
+	else
+		snprintf(from, sizeof(from), "[%s%.*s]", is_ipv6 ? "IPv6:" : "",
+		    STR_ARG(peer));
 	mail_date_format(trace->wall_ms, date);
 	return buf_printf(out,
-	    "Received: from %.*s ([%s%.*s])\r\n"
+	    "Received: from %.*s (%s)\r\n"
 	    "\tby %.*s with %.*s id %.*s%s%.*s%s;\r\n"
 	    "\t%s\r\n",
-	    STR_ARG(helo), is_ipv6 ? "IPv6:" : "", STR_ARG(peer),
-	    STR_ARG(trace->hostname), STR_ARG(trace->with), STR_ARG(trace->id),
-	    has_for ? "\r\n\tfor <" : "", STR_ARG(trace->for_address),
-	    has_for ? ">" : "", date);
+	    STR_ARG(helo), from, STR_ARG(trace->hostname), STR_ARG(trace->with),
+	    STR_ARG(trace->id), has_for ? "\r\n\tfor <" : "",
+	    STR_ARG(trace->for_address), has_for ? ">" : "", date);
 }

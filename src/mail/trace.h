@@ -5,11 +5,14 @@
 #include "base/buf.h"
 #include "base/str.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct mail_trace {
 	struct str helo;     /* as the client named itself */
 	struct str peer;     /* its address, "192.0.2.1" or "2001:db8::1" */
+	bool has_uid;        /* it is a user of this host, without address */
+	uint32_t uid;
 	struct str hostname; /* ours */
 	struct str with;     /* "ESMTP", "SMTP" (RFC 3848) */
 	struct str id;

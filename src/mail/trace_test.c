@@ -102,6 +102,24 @@ test_no_room(void **state)
 	buf_fini(&out);
 }
 
+/* A user of this host has no address. */
+static void
+test_user(void **state)
+{
+	struct mail_trace trace = trace_of(&trace_cases[0]);
+	struct buf out;
+
+	trace.peer = STR("");
+	trace.has_uid = true;
+	trace.uid = UINT32_MAX;
+	buf_init(&out, 2000);
+	assert_int_equal(mail_trace_put(&out, &trace), 0);
+	assert_true(str_equal(
+	    buf_str(&out), STR("Received: from c.test (uid 4294967295)\r\n" BY
+			       ";\r\n\t" DATE)));
+	buf_fini(&out);
+}
+
 int
 main(void)
 {
@@ -109,6 +127,7 @@ main(void)
 	    cmocka_unit_test(test_fields),
 	    cmocka_unit_test(test_largest_field),
 	    cmocka_unit_test(test_no_room),
+	    cmocka_unit_test(test_user),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

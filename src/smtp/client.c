@@ -83,6 +83,8 @@ client_awaited(const struct smtp_client *c)
 		return "content";
 	case CLIENT_DOT:
 		return "dot";
+	case CLIENT_RESET:
+		return "RSET";
 	case CLIENT_QUIT:
 		return "QUIT";
 	case CLIENT_IDLE:
@@ -111,6 +113,8 @@ smtp_client_fail(struct smtp_client *c, enum smtp_verdict verdict,
     const struct client_said *said, bool is_failed)
 {
 	client_set_end(c, said, is_failed);
+	if (c->job.fates != NULL)
+		smtp_trace_verdict(c, 0, c->job.count, verdict, said);
 	smtp_job_settle(c, verdict, said);
 	/* Nothing more goes out, least of all a final dot. */
 	buf_clear(&c->output);
@@ -127,7 +131,7 @@ client_is_between(const struct smtp_client *c)
 {
 	if (c->state == CLIENT_ENVELOPE)
 		return c->has_done_job && smtp_job_is_fresh(c);
-	return c->state == CLIENT_REPORT ||
+	return c->state == CLIENT_REPORT || c->state == CLIENT_RESET ||
 	       (c->state == CLIENT_IDLE && c->has_done_job);
 }
 
@@ -175,6 +179,7 @@ smtp_client_arm(struct smtp_client *c, uint64_t now_ms)
 	case CLIENT_GREETING:
 	case CLIENT_EHLO:
 	case CLIENT_HELO:
+	case CLIENT_RESET:
 		timeout_ms = o->greeting_timeout_ms;
 		break;
 	case CLIENT_ENVELOPE:
@@ -206,7 +211,11 @@ smtp_client_arm(struct smtp_client *c, uint64_t now_ms)
 static void
 client_send_quit(struct smtp_client *c)
 {
+	size_t size = buf_size(&c->output);
+
+	smtp_trace_closing(c);
 	smtp_client_put(c, STR("QUIT\r\n"));
+	smtp_trace_sent(c, size);
 	c->state = CLIENT_QUIT;
 	c->awaited_count = 1;
 }
@@ -251,6 +260,11 @@ client_take_keywords(struct smtp_client *c)
 			c->has_smtputf8 = true;
 		} else if (str_case_equal(keyword, STR("DSN"))) {
 			c->has_dsn = true;
+		} else if (str_case_equal(
+			       keyword, STR("ENHANCEDSTATUSCODES"))) {
+			c->has_enhanced = true;
+		} else if (str_case_equal(keyword, STR("XUID"))) {
+			c->has_uid = true;
 		} else if (str_case_equal(keyword, STR("SIZE"))) {
 			c->has_size = true;
 			/* RFC 1870 4: no number or 0 tells no limit. */
@@ -281,6 +295,7 @@ client_take(struct smtp_client *c)
 		} else if (is_good) {
 			if (c->state == CLIENT_EHLO)
 				client_take_keywords(c);
+			c->is_esmtp = c->state == CLIENT_EHLO;
 			c->state = CLIENT_IDLE;
 		} else {
 			client_refused(c);
@@ -288,6 +303,7 @@ client_take(struct smtp_client *c)
 		break;
 	case CLIENT_ENVELOPE:
 	case CLIENT_DOT:
+	case CLIENT_RESET:
 		smtp_job_take(c);
 		break;
 	case CLIENT_QUIT:
@@ -307,6 +323,7 @@ client_take_reply(struct smtp_client *c)
 {
 	struct client_said said = {0};
 
+	smtp_trace_reply(c);
 	if (c->state == CLIENT_QUIT && c->awaited_count == 1) {
 		c->awaited_count = 0;
 		client_take(c);
@@ -329,6 +346,7 @@ static void
 client_pump(struct smtp_client *c)
 {
 	const char *verb = c->state == CLIENT_EHLO ? "EHLO" : "HELO";
+	size_t size = buf_size(&c->output);
 	int error;
 
 	switch (c->state) {
@@ -339,10 +357,12 @@ client_pump(struct smtp_client *c)
 		error = buf_printf(&c->output, "%s %.*s\r\n", verb,
 		    STR_ARG(c->options.hostname));
 		CHECK(error == 0);
+		smtp_trace_sent(c, size);
 		c->awaited_count++;
 		break;
 	case CLIENT_ENVELOPE:
 	case CLIENT_DOT:
+	case CLIENT_RESET:
 		smtp_job_pump(c);
 		break;
 	case CLIENT_QUIT:
@@ -399,6 +419,14 @@ smtp_client_next(const struct smtp_client *c)
 	if (smtp_client_content_room(c) >= CLIENT_BLOCK)
 		return SMTP_WANT_CONTENT;
 	return SMTP_WANT_NOTHING;
+}
+
+void
+smtp_client_set_uid(struct smtp_client *c, uint32_t uid)
+{
+	CHECK(c->magic == CLIENT_MAGIC);
+	c->uid = uid;
+	c->is_uid_set = true;
 }
 
 bool

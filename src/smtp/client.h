@@ -22,8 +22,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Where the dialogue is written for people to follow, as sendmail writes it:
+   lines of the far end as they are, ours behind ">>> ", and what becomes of
+   recipients.  What does not fit is left out. */
+struct smtp_client_trace {
+	struct buf *out;
+	const char *host;   /* "mx.test", "[192.0.2.1]" */
+	const char *mailer; /* "esmtp", "relay" */
+};
+
 struct smtp_client_options {
 	struct str hostname; /* for EHLO */
+	/* Or NULL.  With one each command waits for the reply to MAIL, and RSET
+	   stands between messages: it is read, so it need not be fast. */
+	const struct smtp_client_trace *trace;
 	bool is_helo;        /* says HELO and never EHLO */
 	/* RFC 5321 4.5.3.2, in milliseconds. */
 	uint64_t greeting_timeout_ms; /* also EHLO, MAIL, RCPT */
@@ -81,6 +93,9 @@ size_t smtp_client_feed(
 enum smtp_client_want smtp_client_next(const struct smtp_client *c);
 struct buf *smtp_client_output(struct smtp_client *c);
 
+/* Who submits the jobs that follow, for a far end that offers XUID
+   (smtp/server.h): our own daemon's. */
+void smtp_client_set_uid(struct smtp_client *c, uint32_t uid);
 /* Begins a message for COUNT recipients.  The strings must live until it is
    reported.  CONTENT_SIZE in bytes with CRLF. */
 void smtp_client_job(struct smtp_client *c,

@@ -71,7 +71,7 @@ smtp_job_put_mail(struct smtp_client *c)
 	const struct mail_envelope *e = c->job.envelope;
 	int error;
 
-	smtp_client_put(c, STR("MAIL FROM:<"));
+	smtp_client_put(c, STR("MAIL From:<"));
 	smtp_client_put(c, e->sender);
 	smtp_client_put(c, STR(">"));
 	if (c->has_size) { /* RFC 1870 */
@@ -85,13 +85,17 @@ smtp_job_put_mail(struct smtp_client *c)
 		smtp_client_put(c, STR(" BODY=7BIT"));
 	if (c->has_smtputf8 && e->is_smtputf8) /* RFC 6531 3.4 */
 		smtp_client_put(c, STR(" SMTPUTF8"));
+	if (c->has_dsn && e->envid.size > 0) { /* RFC 3461 4.4 */
+		smtp_client_put(c, STR(" ENVID="));
+		smtp_client_put(c, e->envid);
+	}
 	if (c->has_dsn && e->ret == MAIL_RET_FULL) /* RFC 3461 4.3 */
 		smtp_client_put(c, STR(" RET=FULL"));
 	if (c->has_dsn && e->ret == MAIL_RET_HDRS)
 		smtp_client_put(c, STR(" RET=HDRS"));
-	if (c->has_dsn && e->envid.size > 0) { /* RFC 3461 4.4 */
-		smtp_client_put(c, STR(" ENVID="));
-		smtp_client_put(c, e->envid);
+	if (c->has_uid && c->is_uid_set) { /* smtp/server.h */
+		error = buf_printf(&c->output, " XUID=%u", c->uid);
+		CHECK(error == 0);
 	}
 	smtp_client_put(c, STR("\r\n"));
 }
@@ -126,7 +130,7 @@ command_put_notify(struct smtp_client *c, uint8_t notify)
 void
 smtp_job_put_rcpt(struct smtp_client *c, const struct mail_recipient *r)
 {
-	smtp_client_put(c, STR("RCPT TO:<"));
+	smtp_client_put(c, STR("RCPT To:<"));
 	smtp_client_put(c, r->address);
 	smtp_client_put(c, STR(">"));
 	if (c->has_dsn) {

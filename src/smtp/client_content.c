@@ -99,6 +99,7 @@ static void
 content_end(struct smtp_client *c)
 {
 	struct client_job *j = &c->job;
+	size_t size;
 
 	if (j->content_given != j->content_size) {
 		content_fail(c, SMTP_UNTRIED, "4.3.0",
@@ -117,7 +118,9 @@ content_end(struct smtp_client *c)
 	}
 	if (!j->is_line_start)
 		smtp_client_put(c, STR("\r\n"));
+	size = buf_size(&c->output);
 	smtp_client_put(c, STR(".\r\n"));
+	smtp_trace_sent(c, size);
 	c->state = CLIENT_DOT;
 	c->awaited_count = 1;
 }

@@ -87,7 +87,15 @@ job_judge(struct smtp_client *c)
 	if (code >= 400)
 		verdict = code < 500 ? SMTP_TEMPORARY : SMTP_PERMANENT;
 	smtp_client_quote(c, (char)('0' + code / 100), &said);
+	smtp_trace_verdict(c, 0, c->job.count, verdict, &said);
 	smtp_job_settle(c, verdict, &said);
+}
+
+void
+smtp_job_over(struct smtp_client *c)
+{
+	c->state = c->options.trace != NULL && c->is_reset_due ? CLIENT_RESET
+	                                                       : CLIENT_REPORT;
 }
 
 /* The job fails on our side before a command is sent. */
@@ -98,6 +106,7 @@ job_refuse(struct smtp_client *c, const char *status, const char *text)
 
 	snprintf(said.status, sizeof(said.status), "%s", status);
 	snprintf(said.answer, sizeof(said.answer), "%s", text);
+	smtp_trace_verdict(c, 0, c->job.count, SMTP_PERMANENT, &said);
 	smtp_job_settle(c, SMTP_PERMANENT, &said);
 	c->state = CLIENT_REPORT;
 }
@@ -108,6 +117,8 @@ smtp_client_job(struct smtp_client *c, const struct mail_envelope *envelope,
     uint64_t content_size, uint64_t now_ms)
 {
 	char text[120];
+	bool has_reset =
+	    c->is_reset_due || (c->options.trace != NULL && c->has_done_job);
 
 	CHECK(c->magic == CLIENT_MAGIC && c->state == CLIENT_IDLE);
 	CHECK(count > 0 && c->job.fates == NULL);
@@ -118,8 +129,8 @@ smtp_client_job(struct smtp_client *c, const struct mail_envelope *envelope,
 	    .fates = mem_new(count, sizeof(*c->job.fates)),
 	    .content_size = content_size,
 	    .is_line_start = true,
-	    .sent = c->is_reset_due ? 0 : 1,
-	    .answered = c->is_reset_due ? 0 : 1,
+	    .sent = has_reset ? 0 : 1,
+	    .answered = has_reset ? 0 : 1,
 	};
 	if (!smtp_job_is_fit(envelope, recipients, count)) {
 		job_refuse(c, "5.5.4", "the envelope cannot be sent");
@@ -147,6 +158,7 @@ static void
 job_send(struct smtp_client *c)
 {
 	struct client_job *j = &c->job;
+	size_t size = buf_size(&c->output);
 
 	switch (job_command(j, j->sent)) {
 	case COMMAND_RSET:
@@ -154,6 +166,8 @@ job_send(struct smtp_client *c)
 		c->is_reset_due = false;
 		break;
 	case COMMAND_MAIL:
+		if (c->has_done_job)
+			smtp_trace_cached(c);
 		smtp_job_put_mail(c);
 		/* A transaction is open until it is known not to be. */
 		c->is_reset_due = true;
@@ -165,8 +179,20 @@ job_send(struct smtp_client *c)
 		smtp_client_put(c, STR("DATA\r\n"));
 		break;
 	}
+	smtp_trace_sent(c, size);
 	j->sent++;
 	c->awaited_count++;
+}
+
+/* Whether the next command waits for the replies that are awaited. */
+static bool
+job_is_waiting(const struct smtp_client *c)
+{
+	const struct client_job *j = &c->job;
+
+	return !c->has_pipelining || j->is_mail_refused ||
+	       buf_size(&c->output) >= CLIENT_GROUP_MAX ||
+	       (c->options.trace != NULL && j->answered < JOB_FIRST_RCPT);
 }
 
 void
@@ -184,18 +210,23 @@ smtp_job_pump(struct smtp_client *c)
 		bool is_data = job_command(j, j->sent) == COMMAND_DATA;
 
 		if (c->awaited_count > 0) {
-			if (!c->has_pipelining || j->is_mail_refused ||
-			    buf_size(&c->output) >= CLIENT_GROUP_MAX)
+			if (job_is_waiting(c))
 				return;
 		} else if (smtp_answer_is_partial(&c->answer)) {
 			/* Something comes unasked: see first what it is. */
 			return;
 		} else if (j->is_mail_refused ||
 			   (is_data && j->accepted_count == 0)) {
-			c->state = CLIENT_REPORT;
-			return;
+			smtp_job_over(c);
+			break;
 		}
 		job_send(c);
+	}
+	if (c->state == CLIENT_RESET && c->awaited_count == 0) {
+		smtp_client_put(c, STR("RSET\r\n"));
+		smtp_trace_sent(c, buf_size(&c->output) - STR("RSET\r\n").size);
+		c->is_reset_due = false;
+		c->awaited_count++;
 	}
 }
 
@@ -205,7 +236,6 @@ job_refuse_recipient(struct smtp_client *c, struct client_fate *fate)
 {
 	int code = c->answer.code;
 
-	fate->state = CLIENT_SETTLED;
 	fate->verdict = code >= 500 ? SMTP_PERMANENT : SMTP_TEMPORARY;
 	/* RFC 5321 4.5.3.1.10: too many recipients.  552 is an old 452; the
 	   rest goes in a transaction of its own. */
@@ -215,6 +245,9 @@ job_refuse_recipient(struct smtp_client *c, struct client_fate *fate)
 	fate->said = mem_new(1, sizeof(*fate->said));
 	smtp_client_quote(
 	    c, fate->verdict == SMTP_PERMANENT ? '5' : '4', fate->said);
+	smtp_trace_verdict(c, (size_t)(fate - c->job.fates),
+	    (size_t)(fate - c->job.fates) + 1, fate->verdict, fate->said);
+	fate->state = CLIENT_SETTLED;
 }
 
 /* The reply to DATA. */
@@ -232,7 +265,7 @@ job_take_data(struct smtp_client *c)
 		c->state = j->is_dot_due ? CLIENT_DOT : CLIENT_CONTENT;
 	} else {
 		job_judge(c);
-		c->state = CLIENT_REPORT;
+		smtp_job_over(c);
 	}
 }
 
@@ -288,6 +321,10 @@ smtp_job_take(struct smtp_client *c)
 
 	if (c->state == CLIENT_ENVELOPE) {
 		job_take_envelope(c);
+	} else if (c->state == CLIENT_RESET) {
+		c->state = CLIENT_REPORT;
+		if (code >= 300)
+			smtp_client_fail_protocol(c, "RSET was refused");
 	} else if (code >= 300 && code < 400) {
 		smtp_client_fail_protocol(c, "3xx to the content");
 	} else if (c->state == CLIENT_DOT) {

@@ -1,9 +1,10 @@
 /*
  * What the files of the SMTP client share (client.c, client_job.c,
- * client_content.c, client_command.c); nobody else includes it.
+ * client_content.c, client_command.c, client_trace.c); nobody else includes it.
  *
  *   GREETING -> EHLO -> IDLE <-> ENVELOPE -> CONTENT -> DOT -> REPORT -> IDLE
  *                \-> HELO -/        \-----------------------/
+ *   with a trace: ENVELOPE that was refused -> RESET -> REPORT
  *   IDLE -> QUIT -> OVER; from anywhere -> OVER by smtp_client_fail()
  */
 #ifndef SMTP_CLIENT_OWN_H
@@ -30,6 +31,7 @@ enum client_state {
 	CLIENT_ENVELOPE, /* RSET, MAIL, RCPT, DATA */
 	CLIENT_CONTENT,  /* 354 has come */
 	CLIENT_DOT,      /* the final dot is in the output */
+	CLIENT_RESET,    /* RSET behind a refused envelope */
 	CLIENT_REPORT,   /* the job is over, the connection is not */
 	CLIENT_QUIT,
 	CLIENT_OVER, /* a job that is not reported yet is still there */
@@ -83,9 +85,14 @@ struct smtp_client {
 	uint64_t deadline_ms;
 	/* What EHLO offered. */
 	bool has_pipelining, has_size, has_8bitmime, has_smtputf8, has_dsn;
+	bool has_uid;
 	uint64_t size_max; /* 0 = not told */
+	bool has_enhanced; /* ENHANCEDSTATUSCODES: of use to the trace only */
+	bool is_esmtp;     /* EHLO was taken */
 	bool is_reset_due; /* a transaction may be open at the far end */
 	bool has_done_job; /* a job was reported */
+	bool is_uid_set;   /* by smtp_client_set_uid() */
+	uint32_t uid;
 	bool is_end_set;
 	struct smtp_client_end end;
 	struct client_job job;
@@ -119,6 +126,23 @@ bool smtp_job_is_fresh(const struct smtp_client *c);
 /* What is awaited in ENVELOPE. */
 const char *smtp_job_awaited(const struct smtp_client *c);
 void smtp_job_check(const struct smtp_client *c);
+
+/* The job is over, all of its recipients have a verdict. */
+void smtp_job_over(struct smtp_client *c);
+
+/* The trace; each does nothing where there is none. */
+/* What stands in the output behind its first SIZE bytes. */
+void smtp_trace_sent(struct smtp_client *c, size_t size);
+/* The reply just read. */
+void smtp_trace_reply(struct smtp_client *c);
+/* A message begins on a connection that is there already. */
+void smtp_trace_cached(struct smtp_client *c);
+/* Recipients FIRST to END - 1, without those that have a verdict, get
+   VERDICT for SAID. */
+void smtp_trace_verdict(struct smtp_client *c, size_t first, size_t end,
+    enum smtp_verdict verdict, const struct client_said *said);
+/* QUIT follows. */
+void smtp_trace_closing(struct smtp_client *c);
 
 /* Commands with the parameters that the far end offers. */
 void smtp_job_put_mail(struct smtp_client *c);

@@ -30,6 +30,7 @@ static int smtp_take_utf8(struct smtp_parameter_target *t, struct str value);
 static int smtp_take_ret(struct smtp_parameter_target *t, struct str value);
 static int smtp_take_envid(struct smtp_parameter_target *t, struct str value);
 static int smtp_take_auth(struct smtp_parameter_target *t, struct str value);
+static int smtp_take_uid(struct smtp_parameter_target *t, struct str value);
 static int smtp_take_notify(struct smtp_parameter_target *t, struct str value);
 static int smtp_take_orcpt(struct smtp_parameter_target *t, struct str value);
 
@@ -41,6 +42,7 @@ static const struct smtp_parameter smtp_mail_parameters[] = {
     {STR("RET"), true, smtp_take_ret},        /* RFC 3461 4.3 */
     {STR("ENVID"), true, smtp_take_envid},    /* RFC 3461 4.4 */
     {STR("AUTH"), true, smtp_take_auth},      /* RFC 4954 5 */
+    {STR("XUID"), true, smtp_take_uid},       /* smtp/server.h */
     {STR(""), false, NULL},
 };
 static const struct smtp_parameter smtp_rcpt_parameters[] = {
@@ -141,6 +143,17 @@ smtp_take_auth(struct smtp_parameter_target *t, struct str value)
 		return -EINVAL;
 	t->mail->envelope.auth = value;
 	return 0;
+}
+
+static int
+smtp_take_uid(struct smtp_parameter_target *t, struct str value)
+{
+	uint64_t uid = 0;
+	int error = num_parse(value, UINT32_MAX - 1, &uid);
+
+	t->mail->uid = (uint32_t)uid;
+	t->mail->has_uid = error == 0;
+	return error;
 }
 
 static int

@@ -18,6 +18,8 @@ struct smtp_command_mail {
 	struct mail_address address; /* whole is empty for <> */
 	struct mail_envelope envelope;
 	uint64_t size; /* SIZE=, 0 = not given */
+	bool has_uid;  /* XUID=, our own: the user id of who submits it */
+	uint32_t uid;
 };
 
 struct smtp_command_rcpt {

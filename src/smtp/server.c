@@ -21,7 +21,8 @@
  *      in OVER nothing else;
  *   3. when the end is due a question stands: ABORT, CLOSE, or one asked
  *      before;
- *   4. the output has room for the reply to the question that stands and for
+ *   4. bytes of a chunk are passed over between commands only;
+ *   5. the output has room for the reply to the question that stands and for
  *      a 421 behind it.
  */
 #include "smtp/server_own.h"
@@ -173,6 +174,16 @@ smtp_server_feed_content(struct smtp_server *s, struct str *in)
 	}
 }
 
+/* Passes over what comes of a chunk that was refused. */
+static void
+smtp_server_feed_chunk(struct smtp_server *s, struct str *in)
+{
+	size_t size = in->size < s->skip_size ? in->size : s->skip_size;
+
+	*in = str_skip(*in, size);
+	s->skip_size -= size;
+}
+
 struct smtp_server *
 smtp_server_new(const struct smtp_server_options *options)
 {
@@ -214,6 +225,8 @@ smtp_server_feed(struct smtp_server *s, struct str bytes)
 	       buf_room(&s->output) >= SMTP_STEP_MAX) {
 		if (s->state == SMTP_STATE_CONTENT)
 			smtp_server_feed_content(s, &in);
+		else if (s->skip_size > 0)
+			smtp_server_feed_chunk(s, &in);
 		else
 			smtp_server_feed_command(s, &in);
 		smtp_server_settle(s);
@@ -384,7 +397,8 @@ smtp_server_waits_for(const struct smtp_server *s)
 {
 	if (s->ask.kind == SMTP_ASK_COMMIT)
 		return "store";
-	return s->state == SMTP_STATE_CONTENT ? "content" : "command";
+	return s->state == SMTP_STATE_CONTENT || s->skip_size > 0 ? "content"
+	                                                          : "command";
 }
 
 void
@@ -405,6 +419,8 @@ smtp_server_check(const struct smtp_server *s)
 	CHECK((kind == SMTP_ASK_CLOSE) == (s->state == SMTP_STATE_OVER));
 	CHECK(!s->is_due || kind != SMTP_ASK_NONE);
 	CHECK(kind != SMTP_ASK_ABORT || !is_open);
+	CHECK(s->skip_size == 0 || !is_content);
+	CHECK(s->skip_size <= s->options.size_max);
 	/* The reply to the question, and a 421 of its own. */
 	CHECK(s->is_due || buf_room(&s->output) > SMTP_REPLY_MAX);
 	CHECK(!smtp_server_wants_reply(s) ||

@@ -14,7 +14,9 @@
  *
  * Commands: EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT ETRN QSND, with
  * PIPELINING (RFC 2920), SIZE (RFC 1870), 8BITMIME (RFC 6152), DSN parameters
- * (RFC 3461), ENHANCEDSTATUSCODES (RFC 2034), SMTPUTF8 kept (RFC 6531).
+ * (RFC 3461), ENHANCEDSTATUSCODES (RFC 2034), SMTPUTF8 kept (RFC 6531).  A
+ * client that is our own may also be offered XUID: "XUID=1000" with MAIL is the
+ * user id that submitted the message.
  */
 #ifndef SMTP_SERVER_H
 #define SMTP_SERVER_H
@@ -37,6 +39,7 @@ struct smtp_server_options {
 	uint32_t errors_max;       /* refused commands; then 421 */
 	uint32_t command_max;      /* bytes of a command line with CRLF */
 	uint32_t line_max;         /* bytes of a line of content with CRLF */
+	bool has_uid;              /* offers XUID */
 };
 
 enum smtp_ask_kind {
@@ -53,8 +56,10 @@ enum smtp_ask_kind {
 
 struct smtp_ask {
 	enum smtp_ask_kind kind;
-	struct mail_envelope envelope;   /* MAIL: sender and parameters */
-	uint64_t size;                   /* MAIL: SIZE=, 0 = not given */
+	struct mail_envelope envelope; /* MAIL: sender and parameters */
+	uint64_t size;                 /* MAIL: SIZE=, 0 = not given */
+	bool has_uid;                  /* MAIL: XUID was given */
+	uint32_t uid;
 	struct mail_recipient recipient; /* RCPT */
 	struct mail_address address;     /* MAIL, RCPT: the same, parsed */
 	struct str content;  /* CONTENT: CRLF line ends, unstuffed */

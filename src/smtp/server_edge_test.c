@@ -62,6 +62,10 @@ test_limits(void **state)
 	run_limit(TO_DATA TEN_50 TEN_50, 'x', 0, ".\r\n", GO OK);
 	run_limit(TO_DATA TEN_50 TEN_50, '.', 2, "\r\n.\r\n",
 	    GO "552 5.3.4 Message over 1000 bytes\r\n");
+	run_limit("BDAT 1000\r\n", 'x', 1000, "NOOP\r\n",
+	    "q\r\n502 5.5.1 Not implemented\r\n250 2.0.0 Done\r\n");
+	run_limit("BDAT 1001\r\n", 'x', 1001, "NOOP\r\n",
+	    "q\r\n421 4.3.4 mx.test Chunk too large\r\n");
 	run_limit("ETRN ", 'x', 512, "\r\n", "q\r\n" OK);
 	run_limit(
 	    "ETRN ", 'x', 513, "\r\n", "501 5.5.4 Parameter too long\r\n");

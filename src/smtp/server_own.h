@@ -42,6 +42,7 @@ struct smtp_server {
 	bool is_due;         /* nothing but ABORT and CLOSE will be asked */
 	uint32_t recipients; /* agreed to in this transaction */
 	uint32_t refused;    /* recipients not agreed to */
+	uint64_t skip_size;  /* of a refused chunk, still to come */
 	uint32_t transactions;
 	uint32_t errors; /* commands refused since a message was taken */
 	char shutdown[SMTP_SHUTDOWN_MAX]; /* text of 421, or empty */

@@ -13,6 +13,8 @@ struct dialogue {
 	const char *asks;
 };
 
+#define CHUNK_SYNTAX "501 5.5.4 Syntax: BDAT size [LAST]\r\n"
+
 static const struct dialogue dialogues[] = {
     {"silence", "", TEXT(""), TEXT(""), "CLOSE|"},
     {"quit at once", "", TEXT("QUIT\r\n"), TEXT(BYE), "CLOSE|"},
@@ -195,6 +197,32 @@ static const struct dialogue dialogues[] = {
 	"CLOSE|"},
     {"bdat", "", TEXT("BDAT 0 LAST\r\n"), TEXT("502 5.5.1 Not implemented\r\n"),
 	"CLOSE|"},
+    {"the bytes of a chunk are no commands", "",
+	TEXT(HELO "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"
+		  "BDAT 23\r\nMAIL FROM:<x@y>\r\nQUIT\r\n"
+		  "bdat 6 last \r\n.\r\n\0\n\r"
+		  "NOOP\r\nBDAT 1\n\nRSET\r\n"),
+	TEXT(NAMED OK OK "502 5.5.1 Not implemented\r\n"
+			 "502 5.5.1 Not implemented\r\n"
+			 "250 2.0.0 Done\r\n502 5.5.1 Not implemented\r\n"
+			 "250 2.0.0 Reset\r\n"),
+	"MAIL a@b|RCPT c@d|ABORT|CLOSE|"},
+    {"a chunk of no size", "", TEXT("BDAT\r\nBDAT x\r\nBDAT -1\r\nNOOP\r\n"),
+	TEXT(CHUNK_SYNTAX CHUNK_SYNTAX CHUNK_SYNTAX "250 2.0.0 Done\r\n"),
+	"CLOSE|"},
+    {"a chunk of a bad size", "",
+	TEXT("BDAT 4x\r\nBDAT 4 FIRST\r\nBDAT 4 LAST x\r\nNOOP\r\n"),
+	TEXT(CHUNK_SYNTAX CHUNK_SYNTAX CHUNK_SYNTAX "250 2.0.0 Done\r\n"),
+	"CLOSE|"},
+    {"a chunk that is too large", "", TEXT("BDAT 1001 LAST\r\nNOOP\r\n"),
+	TEXT("421 4.3.4 mx.test Chunk too large\r\n"), "CLOSE|"},
+    {"a chunk that no number holds", "",
+	TEXT("BDAT 99999999999999999999\r\nNOOP\r\n"),
+	TEXT("421 4.3.4 mx.test Chunk too large\r\n"), "CLOSE|"},
+    {"the end within a chunk", "",
+	TEXT(HELO "MAIL FROM:<a@b>\r\nBDAT 100 LAST\r\nNOOP\r\n"),
+	TEXT(NAMED OK "502 5.5.1 Not implemented\r\n"),
+	"MAIL a@b|ABORT|CLOSE|"},
     {"arguments where none may be", "",
 	TEXT(HELO "RSET x\r\nQUIT x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"
 		  "DATA x\r\nRSET \r\n"),
