@@ -12,7 +12,7 @@ _sendqctl_sites()
 _sendqctl()
 {
 	local commands="list show destinations sites top release hold free \
-		delete requeue expire check"
+		delete requeue expire check import export"
 	local filter="--id --sender --recipient --domain --site --destination \
 		--older --larger"
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]}

@@ -127,9 +127,10 @@ def try_mutant(mutant):
 def main():
     word = sys.argv[1] if len(sys.argv) > 1 else ""
     chosen = [m for m in MUTANTS if word in m[0]]
-    shutil.rmtree(COPY / "src", ignore_errors=True)
     COPY.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(ROOT / "src", COPY / "src")
+    for tree in ("src", "test/unit", "test/corpus"):
+        shutil.rmtree(COPY / tree, ignore_errors=True)
+        shutil.copytree(ROOT / tree, COPY / tree)
     shutil.copy(ROOT / "Makefile", COPY / "Makefile")
     tests = sorted({f"out/test/{m[4]}" for m in chosen})
     built = make(tests)
@@ -156,4 +157,5 @@ def main():
     return 1 if failed or not passed else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,28 +11,34 @@
 #include "base/mem.h"
 #include "cmd/conf_text.h"
 #include "cmd/places.h"
+#include "cmd/store_place.h"
+#include "mail/drop.h"
 #include "net/log_target.h"
 #include "net/net.h"
 #include "net/privilege.h"
 #include "net/sandbox.h"
 #include "net/stderr_log.h"
 #include "net/writer.h"
+#include "os/machine.h"
 #include "os/os.h"
 #include "role/roles.h"
 #include "store/ram/ram.h"
-#include "store/spool/spool.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
+#define CHILD_ADDRESSES_MAX 256 /* of the machine that are kept */
+
 struct child {
 	enum role_kind kind;
+	bool is_run; /* queue runs only */
 	struct conf *conf;
 	struct net *net;
 	void *role;
@@ -55,6 +61,8 @@ child_ops(enum role_kind kind)
 		return &role_deliver_ops;
 	case ROLE_CONTROL:
 		return &role_control_ops;
+	case ROLE_PICKUP:
+		return &role_pickup_ops;
 	case ROLE_MASTER:
 	case ROLE_SPAWNER:
 	case ROLE_HELPER:
@@ -97,8 +105,10 @@ child_given_count(const struct child *child)
 {
 	switch (child->kind) {
 	case ROLE_RECEIVE:
-		return child->conf->listen_count;
+		return child->conf->listen_count +
+		       (child->conf->submission_socket.size > 0 ? 1 : 0);
 	case ROLE_CONTROL:
+	case ROLE_PICKUP:
 		return 1;
 	case ROLE_QUEUE:
 		return places_is_ram(child->conf) ? 0 : 1;
@@ -141,6 +151,8 @@ child_user(const struct child *child)
 		return child->conf->user_deliver;
 	case ROLE_CONTROL:
 		return child->conf->user_control;
+	case ROLE_PICKUP:
+		return child->conf->user_pickup;
 	case ROLE_MASTER:
 	case ROLE_SPAWNER:
 	case ROLE_HELPER:
@@ -148,6 +160,25 @@ child_user(const struct child *child)
 		break;
 	}
 	return STR("");
+}
+
+/* Watches the drop directory.  Where that cannot be had it is only looked at
+   from time to time. */
+static void
+child_watch(struct child *child)
+{
+	char path[64];
+	int fd;
+
+	fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (fd < 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/" DROP_DIR_NEW,
+	    CHILD_FD_FIRST);
+	if (inotify_add_watch(fd, path, IN_MOVED_TO | IN_ONLYDIR) < 0)
+		close(fd);
+	else
+		net_set_watch(child->net, fd);
 }
 
 /* Gives up all rights but the role's. */
@@ -158,9 +189,16 @@ child_confine(struct child *child)
 	int error, directory_fd = -1;
 
 	error = privilege_user_of(child->kind, child_user(child), &user);
+	if (error == 0 && child->kind == ROLE_QUEUE &&
+	    store_place_is_mqueue(child->conf))
+		error = store_place_owner(CHILD_FD_FIRST, &user);
 	if (error == 0)
 		error = privilege_drop(&user);
-	if (child->kind == ROLE_QUEUE && child_given_count(child) > 0)
+	/* The directory is open to its owner only. */
+	if (error == 0 && child->kind == ROLE_PICKUP)
+		child_watch(child);
+	if ((child->kind == ROLE_QUEUE || child->kind == ROLE_PICKUP) &&
+	    child_given_count(child) > 0)
 		directory_fd = CHILD_FD_FIRST;
 	if (error == 0)
 		error = sandbox_lock(child->kind, directory_fd);
@@ -185,8 +223,6 @@ child_store_lost(void *arg)
 static int
 child_open_store(struct child *child)
 {
-	static const struct store_spool_options options = {
-	    .fatal = child_store_lost};
 	int error;
 
 	if (places_is_ram(child->conf)) {
@@ -194,7 +230,8 @@ child_open_store(struct child *child)
 		return 0;
 	}
 	child->os = os_real_new(CHILD_FD_FIRST);
-	error = store_spool_open(child->os, &options, &child->store);
+	error = store_place_open(
+	    child->conf, child->os, child_store_lost, &child->store);
 	if (error < 0)
 		log_event(LOG_ERROR, "store-failed", "", "error=%s",
 		    strerror(-error));
@@ -213,8 +250,11 @@ child_new_queue(struct child *child)
 	/* The role asks the store from its beginning. */
 	writer_open(child->writer, child->store);
 	net_set_writer(child->net, child->writer);
-	child->role = role_queue_new(
-	    net_env(child->net), child->conf, &info, net_now(child->net));
+	child->role = child->is_run
+	                  ? role_queue_new_run(net_env(child->net), child->conf,
+				&info, net_now(child->net))
+	                  : role_queue_new(net_env(child->net), child->conf,
+				&info, net_now(child->net));
 	return 0;
 }
 
@@ -237,6 +277,11 @@ child_new_role(struct child *child)
 		break;
 	case ROLE_QUEUE:
 		error = child_new_queue(child);
+		break;
+	case ROLE_PICKUP:
+		child->os = os_real_new(CHILD_FD_FIRST);
+		child->role = role_pickup_new(
+		    env, child->conf, child->os, net_now(child->net));
 		break;
 	case ROLE_MASTER:
 	case ROLE_SPAWNER:
@@ -265,6 +310,9 @@ child_free_role(struct child *child)
 	case ROLE_QUEUE:
 		role_queue_free(child->role);
 		break;
+	case ROLE_PICKUP:
+		role_pickup_free(child->role);
+		break;
 	case ROLE_MASTER:
 	case ROLE_SPAWNER:
 	case ROLE_HELPER:
@@ -272,6 +320,27 @@ child_free_role(struct child *child)
 		break;
 	}
 	child->role = NULL;
+}
+
+/* What the machine's own addresses are, for who is to know himself; one that is
+   not found is of no harm. */
+static void
+child_look_at_machine(struct conf *conf)
+{
+	struct machine_address found[CHILD_ADDRESSES_MAX];
+	size_t count = machine_addresses(found, CHILD_ADDRESSES_MAX);
+	struct conf_address *addresses =
+	    arena_new(&conf->arena, count * sizeof(*addresses));
+
+	if (addresses == NULL)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		addresses[i].family = (uint8_t)found[i].family;
+		memcpy(addresses[i].bytes, found[i].bytes,
+		    sizeof(addresses[i].bytes));
+	}
+	conf->machine = addresses;
+	conf->machine_count = count;
 }
 
 /* Everything up to the loop. */
@@ -293,22 +362,27 @@ child_enter(struct child *child)
 	tzset();
 	child->net = net_new(child_ops(child->kind));
 	if (child->kind == ROLE_DELIVER)
+		child_look_at_machine(child->conf);
+	if (child->kind == ROLE_DELIVER)
 		error = net_set_resolver(child->net, &child->conf->resolver);
 	if (error == 0)
 		error = child_confine(child);
 	if (error == 0)
 		error = child_new_role(child);
 	for (size_t i = 0; error == 0 && is_listening && i < given; i++)
-		net_add_listener(child->net, CHILD_FD_FIRST + (int)i);
+		if (child->is_run)
+			net_add_stream(child->net, CHILD_FD_FIRST + (int)i);
+		else
+			net_add_listener(child->net, CHILD_FD_FIRST + (int)i);
 	if (error == 0)
 		net_set_master(child->net, CHILD_FD_MASTER);
 	return error;
 }
 
 int
-child_main(enum role_kind kind)
+child_main(enum role_kind kind, bool is_run)
 {
-	struct child child = {.kind = kind};
+	struct child child = {.kind = kind, .is_run = is_run};
 	char name[16];
 	int error;
 
@@ -329,5 +403,7 @@ child_main(enum role_kind kind)
 		os_free(child.os);
 	if (child.conf != NULL)
 		conf_free(child.conf);
+	if (error == -EWOULDBLOCK)
+		return EX_TEMPFAIL;
 	return error == 0 ? EX_OK : EX_OSERR;
 }

@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/alias_files.h"
 #include "cmd/conf_text.h"
 #include "cmd/master_child.h"
 #include "net/channel.h"
@@ -43,6 +44,8 @@ enum master_state {
 
 struct master {
 	const char *file_name;
+	const char *changes;
+	bool is_run; /* queue runs only */
 	struct conf *conf;
 	int text_fd;
 	struct places places;
@@ -152,6 +155,7 @@ master_change_conf(struct master *master)
 	master->next_conf = NULL;
 	master->next_text_fd = -1;
 	log_target_set(master->conf);
+	alias_files_log(master->conf);
 }
 
 /* Goes on when children have ended. */
@@ -229,7 +233,7 @@ master_note_lost(struct master_child *child, uint32_t kind)
 	if (kind >= ROLE_KINDS || child->kind == ROLE_QUEUE ||
 	    child->kind == ROLE_SPAWNER ||
 	    child->master->state != MASTER_RUNNING ||
-	    !master_kinds_are_linked(child->kind, (enum role_kind)kind))
+	    !master_kinds_are_linked(child->kind, (enum role_kind)kind, true))
 		return;
 	child->lost_kinds |= 1U << kind;
 	master_set_timer(&child->timer, MASTER_RELINK_MS);
@@ -264,7 +268,7 @@ master_on_channel(evutil_socket_t fd, short what, void *arg)
 }
 
 static void
-master_link_child(struct master_child *child, unsigned kinds)
+master_link_child(struct master_child *child, unsigned kinds, bool is_asked_for)
 {
 	struct master *master = child->master;
 
@@ -272,7 +276,8 @@ master_link_child(struct master_child *child, unsigned kinds)
 		struct master_child *other = &master->children[i];
 
 		if ((kinds & 1U << other->kind) != 0 &&
-		    master_kinds_are_linked(child->kind, other->kind))
+		    master_kinds_are_linked(
+			child->kind, other->kind, is_asked_for))
 			master_child_link(child, other);
 	}
 }
@@ -284,7 +289,8 @@ master_start_child(struct master_child *child)
 	struct master *master = child->master;
 	struct master_start start = {.conf = master->conf,
 	    .text_fd = master->text_fd,
-	    .places = &master->places};
+	    .places = &master->places,
+	    .is_run = master->is_run};
 	int error = master_child_start(child, &start);
 
 	child->started_ms = machine_mono_ms();
@@ -310,10 +316,10 @@ master_on_child_timer(evutil_socket_t fd, short what, void *arg)
 	if (child->master->state != MASTER_RUNNING)
 		return;
 	if (child->pid > 0) {
-		master_link_child(child, child->lost_kinds);
+		master_link_child(child, child->lost_kinds, true);
 		child->lost_kinds = 0;
 	} else if (master_start_child(child)) {
-		master_link_child(child, ~0U);
+		master_link_child(child, ~0U, false);
 		master_child_tell(child, CHANNEL_START);
 	}
 }
@@ -343,14 +349,19 @@ master_make_children(struct master *master)
 
 	free(master->children);
 	master->children =
-	    mem_new(conf->receive_processes + conf->deliver_processes + 3,
+	    mem_new(conf->receive_processes + conf->deliver_processes + 4,
 		sizeof(master->children[0]));
 	master->child_count = 0;
 	master_add_children(master, ROLE_SPAWNER, 1);
 	master_add_children(master, ROLE_QUEUE, 1);
-	master_add_children(master, ROLE_RECEIVE, conf->receive_processes);
-	master_add_children(master, ROLE_DELIVER, conf->deliver_processes);
+	if (!master->is_run)
+		master_add_children(
+		    master, ROLE_RECEIVE, conf->receive_processes);
+	master_add_children(
+	    master, ROLE_DELIVER, master->is_run ? 1 : conf->deliver_processes);
 	master_add_children(master, ROLE_CONTROL, 1);
+	if (master->places.drop_fd >= 0)
+		master_add_children(master, ROLE_PICKUP, 1);
 }
 
 static void
@@ -366,7 +377,7 @@ master_start_all(struct master *master)
 	for (size_t i = 0; i < master->child_count; i++)
 		for (size_t j = 0; j < i; j++)
 			if (master_kinds_are_linked(master->children[i].kind,
-				master->children[j].kind))
+				master->children[j].kind, false))
 				master_child_link(
 				    &master->children[i], &master->children[j]);
 	for (size_t i = 0; i < master->child_count; i++)
@@ -395,7 +406,7 @@ master_log_ended(const struct master_child *child, int status)
 static void
 master_react(struct master *master, struct master_child *child, int status)
 {
-	if (!master->was_ready) {
+	if (!master->was_ready || master->is_run) {
 		master->is_ending = true;
 		master->exit_status = WIFEXITED(status) && WEXITSTATUS(status)
 		                          ? WEXITSTATUS(status)
@@ -435,19 +446,30 @@ master_read_next(struct master *master, struct buf *errors)
 {
 	int error;
 
-	master->next_text_fd = conf_text_open(master->file_name);
+	master->next_text_fd =
+	    conf_text_open(master->file_name, master->changes);
 	if (master->next_text_fd < 0)
 		return master->next_text_fd;
 	error = conf_text_read(master->next_text_fd, master->file_name, errors,
 	    &master->next_conf);
 	if (error < 0)
 		return error;
-	/* Directories can be given to the queue role's user only at start. */
+	/* Directories can be given to roles' users only at start. */
 	if (!str_equal(master->conf->spool, master->next_conf->spool) ||
 	    !str_equal(
 		master->conf->user_queue, master->next_conf->user_queue)) {
 		error = buf_printf(errors,
 		    "%s: spool and user-queue change only at a restart\n",
+		    master->file_name);
+		return error < 0 ? error : -EINVAL;
+	}
+	if (!str_equal(master->conf->drop_directory,
+		master->next_conf->drop_directory) ||
+	    !str_equal(
+		master->conf->user_pickup, master->next_conf->user_pickup)) {
+		error = buf_printf(errors,
+		    "%s: drop-directory and user-pickup change only at a "
+		    "restart\n",
 		    master->file_name);
 		return error < 0 ? error : -EINVAL;
 	}
@@ -477,7 +499,7 @@ master_reload(struct master *master)
 	struct buf errors;
 	int error;
 
-	if (master->state != MASTER_RUNNING)
+	if (master->state != MASTER_RUNNING || master->is_run)
 		return;
 	buf_init(&errors, 65536);
 	error = master_read_next(master, &errors);
@@ -570,21 +592,50 @@ master_fini(struct master *master)
 	close(master->text_fd);
 }
 
-int
-master_run(const char *file_name, int text_fd, struct conf *conf)
+/* Process id and command line, each in a line, for those who end us or start us
+   again. */
+static void
+master_write_pid(const char *path, const char *command)
 {
-	struct master master = {.file_name = file_name,
+	FILE *file = fopen(path, "we");
+
+	if (file == NULL ||
+	    fprintf(file, "%d\n%s\n", (int)getpid(), command) < 0)
+		log_event(LOG_WARN, "pid-file-failed", "", "path=%s error=%s",
+		    path, strerror(errno));
+	if (file != NULL)
+		fclose(file);
+}
+
+int
+master_run(const struct master_options *options)
+{
+	struct conf *conf = options->conf;
+	struct master master = {.file_name = options->file_name,
+	    .changes = options->changes,
+	    .is_run = options->run_fd >= 0,
 	    .conf = conf,
-	    .text_fd = text_fd,
+	    .text_fd = options->text_fd,
 	    .next_text_fd = -1,
-	    .places = {.control_fd = -1, .spool_fd = -1}};
+	    .places = {.control_fd = -1,
+		.submission_fd = -1,
+		.spool_fd = -1,
+		.drop_fd = -1}};
+	char *pid_file = NULL;
 	int error;
 
+	/* The name outlives the configuration that it comes from. */
+	if (conf->pid_file.size > 0 && !master.is_run)
+		pid_file =
+		    mem_copy_text(conf->pid_file.data, conf->pid_file.size);
 	log_target_set(conf);
 	log_event(LOG_NOTE, "started", "", "pid=%d", (int)getpid());
+	alias_files_log(conf);
 	master_raise_limits();
 	master_init(&master);
-	error = places_open(conf, NULL, &master.places);
+	error = master.is_run
+	            ? places_open_run(conf, options->run_fd, &master.places)
+	            : places_open(conf, NULL, &master.places);
 	if (error < 0) {
 		master.exit_status = EX_CANTCREAT;
 	} else {
@@ -597,8 +648,13 @@ master_run(const char *file_name, int text_fd, struct conf *conf)
 	}
 	if (error == 0) {
 		master_start_all(&master);
+		if (pid_file != NULL)
+			master_write_pid(pid_file, options->command);
 		event_base_dispatch(master.base);
 	}
+	if (error == 0 && pid_file != NULL)
+		(void)unlink(pid_file);
+	free(pid_file);
 	master_fini(&master);
 	log_event(LOG_NOTE, "stopped", "", "status=%d", master.exit_status);
 	return master.exit_status;

@@ -12,8 +12,22 @@
 #define MASTER_STEADY_MS      60000 /* after such a life it begins anew */
 #define MASTER_RELINK_MS      200   /* before a lost peer is made again */
 
-/* Runs the daemon; TEXT_FD holds the text that CONF was read from, both are the
-   master's from now on.  The exit status. */
-int master_run(const char *file_name, int text_fd, struct conf *conf);
+/* What it is started with. */
+struct master_options {
+	const char *file_name;
+	const char *changes; /* of settings, for the next reading too */
+	/* The text that CONF was read from, and CONF: the master's from now on.
+	 */
+	int text_fd;
+	struct conf *conf;
+	/* -1, or a stream on which the control protocol is spoken: then there
+	   are no listeners and no other control socket, nothing is done but
+	   what is asked there, and the end of any role ends all. */
+	int run_fd;
+	const char *command; /* the command line, for the pid file */
+};
+
+/* Runs the daemon: the exit status. */
+int master_run(const struct master_options *options);
 
 #endif

@@ -21,33 +21,39 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-/* Who talks to whom, and by what kind of socket. */
-static const struct {
+struct master_link {
 	enum role_kind a, b;
 	int socket_type;
-} master_links[] = {
-    {ROLE_RECEIVE, ROLE_QUEUE, SOCK_STREAM},
-    {ROLE_DELIVER, ROLE_QUEUE, SOCK_STREAM},
-    {ROLE_CONTROL, ROLE_QUEUE, SOCK_STREAM},
-    {ROLE_DELIVER, ROLE_SPAWNER, SOCK_SEQPACKET},
+	bool is_asked_for; /* it is made when one of the two wants it */
 };
 
-/* The type of socket between two kinds; 0 = they do not talk. */
-static int
-master_link_type(enum role_kind a, enum role_kind b)
+/* Who talks to whom, and by what kind of socket. */
+static const struct master_link master_links[] = {
+    {ROLE_RECEIVE, ROLE_QUEUE, SOCK_STREAM, false},
+    {ROLE_DELIVER, ROLE_QUEUE, SOCK_STREAM, false},
+    {ROLE_CONTROL, ROLE_QUEUE, SOCK_STREAM, false},
+    {ROLE_DELIVER, ROLE_SPAWNER, SOCK_SEQPACKET, false},
+    {ROLE_PICKUP, ROLE_RECEIVE, SOCK_STREAM, true},
+};
+
+/* NULL: they do not talk. */
+static const struct master_link *
+master_link_of(enum role_kind a, enum role_kind b)
 {
 	for (size_t i = 0; i < sizeof(master_links) / sizeof(master_links[0]);
 	     i++)
 		if ((master_links[i].a == a && master_links[i].b == b) ||
 		    (master_links[i].a == b && master_links[i].b == a))
-			return master_links[i].socket_type;
-	return 0;
+			return &master_links[i];
+	return NULL;
 }
 
 bool
-master_kinds_are_linked(enum role_kind a, enum role_kind b)
+master_kinds_are_linked(enum role_kind a, enum role_kind b, bool is_asked_for)
 {
-	return master_link_type(a, b) != 0;
+	const struct master_link *link = master_link_of(a, b);
+
+	return link != NULL && (is_asked_for || !link->is_asked_for);
 }
 
 /* The descriptors for CHILD in their order; the caller frees the array. */
@@ -56,7 +62,7 @@ master_child_fds(const struct master_child *child,
     const struct master_start *start, int channel, size_t *count_out)
 {
 	const struct places *places = start->places;
-	int *fds = mem_new(places->listen_count + 3, sizeof(int));
+	int *fds = mem_new(places->listen_count + 4, sizeof(int));
 	size_t count = 0;
 
 	fds[count++] = channel;
@@ -64,6 +70,10 @@ master_child_fds(const struct master_child *child,
 	if (child->kind == ROLE_RECEIVE)
 		for (size_t i = 0; i < places->listen_count; i++)
 			fds[count++] = places->listen_fds[i];
+	if (child->kind == ROLE_RECEIVE && places->submission_fd >= 0)
+		fds[count++] = places->submission_fd;
+	if (child->kind == ROLE_PICKUP)
+		fds[count++] = places->drop_fd;
 	if (child->kind == ROLE_CONTROL)
 		fds[count++] = places->control_fd;
 	if (child->kind == ROLE_QUEUE && places->spool_fd >= 0)
@@ -74,11 +84,12 @@ master_child_fds(const struct master_child *child,
 
 /* In the new process: puts FDS in their places and executes ourselves. */
 static _Noreturn void
-master_child_exec(const char *role, int *fds, size_t count)
+master_child_exec(const char *role, bool is_run, int *fds, size_t count)
 {
 	int above = CHILD_FD_MASTER + (int)count;
 	char program[] = "sendqd", option[] = "--role", name[32];
-	char *argv[] = {program, option, name, NULL};
+	char run[] = "--run";
+	char *argv[] = {program, option, name, is_run ? run : NULL, NULL};
 	size_t size = strlen(role);
 
 	if (size >= sizeof(name))
@@ -110,7 +121,8 @@ master_child_fork(
 	fds = master_child_fds(child, start, channel, &count);
 	pid = fork();
 	if (pid == 0)
-		master_child_exec(privilege_role_name(child->kind), fds, count);
+		master_child_exec(privilege_role_name(child->kind),
+		    start->is_run, fds, count);
 	free(fds);
 	return pid < 0 ? -errno : pid;
 }
@@ -175,13 +187,15 @@ master_child_give(
 void
 master_child_link(struct master_child *a, struct master_child *b)
 {
-	int type = master_link_type(a->kind, b->kind), ends[2];
+	const struct master_link *link = master_link_of(a->kind, b->kind);
+	int ends[2];
 
-	CHECK(type != 0);
+	CHECK(link != NULL);
 	if (a->pid == 0 || b->pid == 0)
 		return;
-	if (socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) <
-	    0) {
+	if (socketpair(AF_UNIX,
+		link->socket_type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+		ends) < 0) {
 		log_event(
 		    LOG_ERROR, "link-failed", "", "error=%s", strerror(errno));
 		master_child_kill(a->kind == ROLE_QUEUE ? b : a);

@@ -34,6 +34,7 @@ struct master_start {
 	const struct conf *conf;
 	int text_fd;
 	const struct places *places;
+	bool is_run; /* nothing but queue runs */
 };
 
 /* Forks and executes it, or forks the spawner: 0 or -errno; sets pid and
@@ -43,8 +44,10 @@ int master_child_start(struct master_child *child,
 /* Makes a pair of peers of two running children.  One that does not take its
    end is killed. */
 void master_child_link(struct master_child *a, struct master_child *b);
-/* True if children of these kinds talk to each other. */
-bool master_kinds_are_linked(enum role_kind a, enum role_kind b);
+/* True if children of these kinds talk to each other: as soon as they run, or
+   else if one asks for it. */
+bool master_kinds_are_linked(
+    enum role_kind a, enum role_kind b, bool is_asked_for);
 /* Sends a record without more; a child that does not take it is killed. */
 void master_child_tell(struct master_child *child, int type);
 void master_child_kill(struct master_child *child);

@@ -5,7 +5,10 @@
 #include "cmd/places.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/store_place.h"
+#include "mail/drop.h"
 #include "net/privilege.h"
+#include "role/pickup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +22,10 @@
 #include <unistd.h>
 
 #define PLACES_BACKLOG 4096 /* the kernel lowers it to its own maximum */
+/* Sockets need the right to write. */
+#define PLACES_SUBMISSION_MODE 0666
+/* sendmail, with the directory's group, adds files and syncs the directory. */
+#define PLACES_DROP_MODE 03770
 
 union places_sockaddr {
 	struct sockaddr any;
@@ -187,7 +194,7 @@ places_remove_stale(const union places_sockaddr *to)
 }
 
 static int
-places_bind_control(const char *path, uint32_t mode)
+places_bind_local(const char *path, uint32_t mode)
 {
 	union places_sockaddr to = {.local.sun_family = AF_UNIX};
 	mode_t before;
@@ -228,7 +235,7 @@ places_open_control(
 	if (old != NULL && strcmp(old->control_path, path) == 0)
 		fd = fcntl(old->control_fd, F_DUPFD_CLOEXEC, 0);
 	else
-		fd = places_bind_control(path, conf->control_mode);
+		fd = places_bind_local(path, conf->control_mode);
 	if (fd < 0) {
 		log_event(LOG_ERROR, "control-socket-failed", "",
 		    "path=%s error=%s", path, strerror(-fd));
@@ -240,10 +247,38 @@ places_open_control(
 	return 0;
 }
 
+/* Where any local user may submit mail. */
+static int
+places_open_submission(
+    const struct conf *conf, const struct places *old, struct places *places)
+{
+	struct str name = conf->submission_socket;
+	char *path;
+	int fd;
+
+	if (name.size == 0)
+		return 0;
+	path = mem_copy_text(name.data, name.size);
+	if (old != NULL && old->submission_path != NULL &&
+	    strcmp(old->submission_path, path) == 0)
+		fd = fcntl(old->submission_fd, F_DUPFD_CLOEXEC, 0);
+	else
+		fd = places_bind_local(path, PLACES_SUBMISSION_MODE);
+	if (fd < 0) {
+		log_event(LOG_ERROR, "submission-socket-failed", "",
+		    "path=%s error=%s", path, strerror(-fd));
+		free(path);
+		return fd;
+	}
+	places->submission_fd = fd;
+	places->submission_path = path;
+	return 0;
+}
+
 bool
 places_is_ram(const struct conf *conf)
 {
-	return str_equal(conf->spool, STR("ram:"));
+	return store_place_is_ram(conf);
 }
 
 /* The directory, made if need be, of the queue role's user: a descriptor or
@@ -268,6 +303,20 @@ places_open_directory(const char *path, const struct privilege_user *user)
 	return error;
 }
 
+/* A queue directory of sendmail's stays whose it is; one that is not there is
+   made for USER. */
+static int
+places_open_mqueue(const char *path, const struct privilege_user *user)
+{
+	int fd;
+
+	if (mkdir(path, 0700) == 0 && geteuid() == 0 &&
+	    chown(path, user->uid, user->gid) < 0)
+		return -errno;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 static int
 places_open_spool(
     const struct conf *conf, const struct places *old, struct places *places)
@@ -278,12 +327,14 @@ places_open_spool(
 
 	if (places_is_ram(conf))
 		return 0;
-	path = mem_copy_text(conf->spool.data, conf->spool.size);
+	path = store_place_path(conf);
 	fd = privilege_user_of(ROLE_QUEUE, conf->user_queue, &user);
 	/* The master may not give directories away any more: the spool stays
 	   what it was (the caller has seen that it is the same). */
 	if (fd == 0 && old != NULL)
 		fd = fcntl(old->spool_fd, F_DUPFD_CLOEXEC, 0);
+	else if (fd == 0 && store_place_is_mqueue(conf))
+		fd = places_open_mqueue(path, &user);
 	else if (fd == 0)
 		fd = places_open_directory(path, &user);
 	if (fd < 0)
@@ -294,21 +345,130 @@ places_open_spool(
 	return fd < 0 ? fd : 0;
 }
 
+/* A part of the drop directory FD, of USER. */
+static int
+places_make_part(
+    int fd, const char *name, mode_t mode, const struct privilege_user *user)
+{
+	int part, error = 0;
+
+	if (mkdirat(fd, name, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	part =
+	    openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (part < 0)
+		return -errno;
+	if (geteuid() == 0 && fchown(part, user->uid, user->gid) < 0)
+		error = -errno;
+	if (error == 0 && fchmod(part, mode) < 0)
+		error = -errno;
+	close(part);
+	return error;
+}
+
+/* The drop directory of USER and its group.  The group adds files; with the
+   sticky bit it removes only its own.  A descriptor or -errno. */
+static int
+places_make_drop(const char *path, const struct privilege_user *user)
+{
+	int fd = places_open_directory(path, user), error;
+
+	if (fd < 0)
+		return fd;
+	error = places_make_part(fd, DROP_DIR_TEMP, PLACES_DROP_MODE, user);
+	if (error == 0)
+		error =
+		    places_make_part(fd, DROP_DIR_NEW, PLACES_DROP_MODE, user);
+	if (error == 0)
+		error = places_make_part(fd, PICKUP_DIR_BAD, 0700, user);
+	if (error == 0 && fchmod(fd, PLACES_DROP_MODE) < 0)
+		error = -errno;
+	if (error == 0)
+		return fd;
+	close(fd);
+	return error;
+}
+
+int
+places_make_drop_directory(const struct conf *conf)
+{
+	struct privilege_user user;
+	char *path =
+	    mem_copy_text(conf->drop_directory.data, conf->drop_directory.size);
+	int fd = privilege_user_of(ROLE_PICKUP, conf->user_pickup, &user);
+
+	if (fd == 0)
+		fd = places_make_drop(path, &user);
+	free(path);
+	return fd;
+}
+
+/* A daemon that cannot have it takes mail all the same. */
+static void
+places_open_drop(
+    const struct conf *conf, const struct places *old, struct places *places)
+{
+	int fd;
+
+	if (conf->drop_directory.size == 0)
+		return;
+	/* As with the spool: what is given away is that once. */
+	if (old != NULL) {
+		places->drop_fd = fcntl(old->drop_fd, F_DUPFD_CLOEXEC, 0);
+		return;
+	}
+	fd = places_make_drop_directory(conf);
+	if (fd < 0)
+		log_event(LOG_WARN, "drop-failed", "", "path=%.*s error=%s",
+		    STR_ARG(conf->drop_directory), strerror(-fd));
+	places->drop_fd = fd < 0 ? -1 : fd;
+}
+
+static const struct places places_none = {
+    .control_fd = -1, .submission_fd = -1, .spool_fd = -1, .drop_fd = -1};
+
 int
 places_open(
     const struct conf *conf, struct places *old, struct places *places_out)
 {
 	int error;
 
-	*places_out = (struct places){.control_fd = -1, .spool_fd = -1};
+	*places_out = places_none;
 	error = places_open_spool(conf, old, places_out);
 	if (error == 0)
 		error = places_open_listeners(conf, old, places_out);
 	if (error == 0)
 		error = places_open_control(conf, old, places_out);
+	if (error == 0)
+		error = places_open_submission(conf, old, places_out);
+	if (error == 0)
+		places_open_drop(conf, old, places_out);
 	if (error < 0)
 		places_close(places_out, old);
 	return error;
+}
+
+int
+places_open_run(
+    const struct conf *conf, int run_fd, struct places *places_out)
+{
+	int error;
+
+	*places_out = places_none;
+	places_out->control_fd = run_fd;
+	error = places_open_spool(conf, NULL, places_out);
+	if (error < 0)
+		places_close(places_out, NULL);
+	return error;
+}
+
+/* Frees the PATH of a socket, and removes it unless NEXT is the same. */
+static void
+places_forget_path(char *path, const char *next)
+{
+	if (path != NULL && (next == NULL || strcmp(next, path) != 0))
+		(void)unlink(path);
+	free(path);
 }
 
 void
@@ -319,12 +479,15 @@ places_close(struct places *places, const struct places *next)
 	free(places->listen_fds);
 	if (places->control_fd >= 0)
 		close(places->control_fd);
+	if (places->submission_fd >= 0)
+		close(places->submission_fd);
 	if (places->spool_fd >= 0)
 		close(places->spool_fd);
-	if (places->control_path != NULL &&
-	    (next == NULL || next->control_path == NULL ||
-		strcmp(next->control_path, places->control_path) != 0))
-		(void)unlink(places->control_path);
-	free(places->control_path);
-	*places = (struct places){.control_fd = -1, .spool_fd = -1};
+	if (places->drop_fd >= 0)
+		close(places->drop_fd);
+	places_forget_path(
+	    places->control_path, next != NULL ? next->control_path : NULL);
+	places_forget_path(places->submission_path,
+	    next != NULL ? next->submission_path : NULL);
+	*places = places_none;
 }

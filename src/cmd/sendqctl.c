@@ -1,16 +1,19 @@
 /*
  * sendqctl: looks at the queue and changes it.  One table of commands and one
  * of options; each command makes one request of the control protocol
- * (role/control.h) and prints its items, for people or as JSON lines.  Only
- * check is different: it opens the spool itself, and nobody else may have it.
+ * (role/control.h) and prints its items, for people or as JSON lines.  Check,
+ * import and export are different: they open the spool themselves, and nobody
+ * else may have it.
  */
 #include "base/num.h"
+#include "cmd/ctl_move.h"
 #include "cmd/ctl_print.h"
 #include "cmd/ctl_top.h"
 #include "cmd/view.h"
 #include "cmd/view_spool.h"
 #include "conf/conf.h"
 #include "role/control.h"
+#include "role/control_request.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,13 +35,15 @@ static const char sendqctl_help[] =
     "  requeue FILTER            route it anew, and try it now\n"
     "  expire FILTER             return it to its senders\n"
     "  check [--rebuild]         look for damage, with a new index\n"
+    "  import DIR [FILTER]       take mail out of a queue of sendmail's\n"
+    "  export DIR [FILTER]       put mail into one\n"
     "\n"
     "FILTER: --id ID, --sender ADDRESS, --recipient ADDRESS, --domain DOMAIN,\n"
     "--site NAME, --destination NAME, --older TIME (90m, 2d), --larger SIZE\n"
     "(64k, 1M): all that are given must fit. An ADDRESS may be @DOMAIN. From\n"
     "hold to expire, --dry-run counts and does nothing.\n"
     "While no daemon runs, all but release and expire work as well, and only\n"
-    "then check. FILE is the configuration, else $SENDQ_CONFIG, else\n"
+    "then check, import and export. FILE is the configuration, else $SENDQ_CONFIG, else\n"
     "" CONF_FILE_DEFAULT ".\n"
     "Exit status: 0 done, 1 nothing such is queued or damage was found,\n"
     "64 usage, 69 no daemon or no spool to ask, 75 busy, 78 configuration.\n";
@@ -119,6 +124,8 @@ static const struct command {
     {"requeue", "requeue", NULL, 0, 0, HAS_CHANGE, true},
     {"expire", "expire", NULL, 0, 0, HAS_CHANGE, true},
     {"check", NULL, ctl_print_finding, 0, 0, HAS_REBUILD, false},
+    {"import", NULL, NULL, 1, 1, HAS_FILTER, false},
+    {"export", NULL, NULL, 1, 1, HAS_FILTER, false},
 };
 
 #define COMMANDS_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -447,6 +454,64 @@ carry_out_check(struct call *call, const struct conf *conf)
 }
 
 static int
+report_move(const struct call *call, const struct ctl_move *move)
+{
+	json_t *end;
+
+	if (is_json(call)) {
+		end = json_pack("{s:b,s:I,s:I,s:I}", "end", 1, "moved",
+		    (json_int_t)move->moved_count, "merged",
+		    (json_int_t)move->merged_count, "left",
+		    (json_int_t)move->left_count);
+		ctl_print_json(end);
+		json_decref(end);
+	} else
+		printf("%s: %llu messages, %llu were in both places, %llu left "
+		       "because they are in use\n",
+		    call->command->name, (unsigned long long)move->moved_count,
+		    (unsigned long long)move->merged_count,
+		    (unsigned long long)move->left_count);
+	return move->moved_count + move->merged_count + move->left_count > 0
+	           ? EX_OK
+	           : SENDQCTL_NOTHING;
+}
+
+static int
+carry_out_move(struct call *call, const struct conf *conf)
+{
+	struct ctl_move move = {.conf = conf,
+	    .directory = call->words[0],
+	    .is_import = is_command(call, "import")};
+	struct control_request *parsed;
+	const char *wrong;
+	bool is_broken;
+	char *line;
+	int status = EX_USAGE;
+
+	/* The filter is read as that of a listing. */
+	set(call, "do", json_string("list"));
+	line = json_dumps(call->request, JSON_COMPACT);
+	parsed = calloc(1, sizeof(*parsed));
+	if (line == NULL || parsed == NULL)
+		abort();
+	wrong =
+	    control_request_read(conf, str_from(line), parsed, &is_broken);
+	if (wrong != NULL)
+		fprintf(stderr, "sendqctl: %s\n", wrong);
+	else {
+		move.filter = parsed->filter;
+		move.older_ms = parsed->older_ms;
+		status = ctl_move(&move);
+	}
+	if (status == EX_OK)
+		status = report_move(call, &move);
+	control_request_fini(parsed);
+	free(parsed);
+	free(line);
+	return status;
+}
+
+static int
 carry_out_request(struct call *call, const struct conf *conf)
 {
 	struct view *view = view_open("sendqctl", conf);
@@ -477,8 +542,12 @@ carry_out(struct call *call)
 		return EX_CONFIG;
 	/* Whoever reads gets each line when it is known. */
 	setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
-	status = call->command->verb != NULL ? carry_out_request(call, conf)
-	                                     : carry_out_check(call, conf);
+	if (call->command->verb != NULL)
+		status = carry_out_request(call, conf);
+	else if (is_command(call, "check"))
+		status = carry_out_check(call, conf);
+	else
+		status = carry_out_move(call, conf);
 	if (fflush(stdout) != 0)
 		status = EX_IOERR;
 	conf_free(conf);

@@ -6,6 +6,7 @@
 #include "cmd/view_spool.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/store_place.h"
 #include "os/machine.h"
 #include "os/os.h"
 #include "role/control.h"
@@ -34,8 +35,7 @@ struct view_spool {
 	uint64_t wall_ms;
 };
 
-/* Becomes the owner of the directory FD, if we are root and it is not. */
-static int
+int
 view_become_owner(int fd)
 {
 	struct stat status;
@@ -71,7 +71,11 @@ view_spool_begin(
 		return error;
 	}
 	view->os = os_real_new(fd);
-	error = store_spool_open(view->os, options, &view->store);
+	if (store_place_is_mqueue(view->conf))
+		error = store_place_open(
+		    view->conf, view->os, NULL, &view->store);
+	else
+		error = store_spool_open(view->os, options, &view->store);
 	if (error < 0)
 		return error;
 	view->store->ops->info(view->store, &info);
@@ -86,7 +90,7 @@ view_spool_try(const char *program, const struct conf *conf,
     const struct store_spool_options *options, int *error_out)
 {
 	struct view_spool *view = mem_new(1, sizeof(*view));
-	const char *path = conf->spool.data;
+	char *path = store_place_path(conf);
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int error = fd < 0 ? -errno : 0;
 
@@ -94,11 +98,13 @@ view_spool_try(const char *program, const struct conf *conf,
 	if (error == 0)
 		error = view_spool_begin(view, fd, options);
 	*error_out = error;
+	if (error < 0)
+		fprintf(stderr, "%s: %s: %s\n", program, path,
+		    error == -EWOULDBLOCK ? "in use by another process"
+					  : strerror(-error));
+	free(path);
 	if (error == 0)
 		return view;
-	fprintf(stderr, "%s: %s: %s\n", program, path,
-	    error == -EWOULDBLOCK ? "in use by another process"
-				  : strerror(-error));
 	view_spool_close(view);
 	return NULL;
 }
@@ -403,6 +409,7 @@ view_act(struct view_spool *view, const struct control_request *request,
 	case CONTROL_PING:
 	case CONTROL_RELEASE:
 	case CONTROL_EXPIRE:
+	case CONTROL_RUN:
 		break;
 	}
 	return control_end("no daemon is running");
@@ -453,6 +460,23 @@ view_found_log(enum log_level level, struct str line)
 	json_decref(item);
 }
 
+/* Looks at all of the store, as far as opening it has not.  A queue directory
+   of sendmail's is read when it is opened: what is wrong was logged. */
+static int
+view_verify(struct view_spool *view, struct store_spool_report *report_out)
+{
+	struct store_info info;
+
+	if (!store_place_is_mqueue(view->conf))
+		return store_spool_verify(view->store, report_out);
+	view->store->ops->info(view->store, &info);
+	*report_out = (struct store_spool_report){
+	    .record_count = info.totals.messages,
+	    .message_count = info.totals.messages,
+	    .bytes = info.totals.bytes};
+	return 0;
+}
+
 json_t *
 view_spool_check(const char *program, const struct conf *conf, bool is_rebuilt,
     view_item_fn *fn, void *arg)
@@ -470,7 +494,7 @@ view_spool_check(const char *program, const struct conf *conf, bool is_rebuilt,
 	log_set(view_found_log, LOG_WARN);
 	view = view_spool_try(program, conf, &options, &error);
 	if (view != NULL) {
-		error = store_spool_verify(view->store, &report);
+		error = view_verify(view, &report);
 		end = view_end(error);
 		control_set_number(end, "records", report.record_count);
 		control_set_number(end, "messages", report.message_count);

@@ -7,6 +7,10 @@
 
 struct view_spool;
 
+/* Becomes the owner of the directory FD, if we are root and it is not: 0 or
+   -errno. */
+int view_become_owner(int fd) __attribute__((warn_unused_result));
+
 /* Opens the spool of CONF, as the user to whom it belongs where we are root;
    NULL after the reason was printed. */
 struct view_spool *view_spool_open(

@@ -23,6 +23,12 @@ net_master_tell(struct net *net, int type, uint32_t subject, uint64_t n)
 		net->is_stopping = true;
 }
 
+void
+net_ask_stream(struct role_env *env, enum role_kind kind)
+{
+	net_master_tell(net_of(env), CHANNEL_LOST, kind, 0);
+}
+
 /* Receives with one descriptor held free, so that a descriptor that comes is
    not lost when all others are in use. */
 static int
@@ -46,6 +52,9 @@ net_take_peer(struct net *net, const struct channel_record *record, int fd)
 		    net, CHANNEL_LOST, record->subject, record->number);
 	} else if (record->subject == ROLE_SPAWNER) {
 		net_set_spawner(net, fd);
+	} else if (record->subject == ROLE_PICKUP ||
+		   net->ops->kind == ROLE_PICKUP) {
+		net_reach_stream(net, fd);
 	} else if (record->subject < ROLE_KINDS) {
 		/* A peer that cannot be taken sees the end of its stream. */
 		(void)net_add_peer(

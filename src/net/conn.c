@@ -357,6 +357,15 @@ net_conn_acked(struct role_env *env, role_conn id, uint64_t *idle_ms_out)
 	return info.tcpi_bytes_acked;
 }
 
+bool
+net_conn_user(struct role_env *env, role_conn id, uint32_t *uid_out)
+{
+	struct net_conn *conn = net_conn_find(net_of(env), id);
+
+	*uid_out = conn != NULL ? conn->uid : 0;
+	return conn != NULL && conn->has_user;
+}
+
 void
 net_conn_close(struct role_env *env, role_conn id)
 {

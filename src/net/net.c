@@ -75,6 +75,12 @@ net_wall_ms(struct role_env *env)
 	return machine_wall_ms();
 }
 
+static uint32_t
+net_load(struct role_env *env)
+{
+	return machine_load();
+}
+
 static void
 net_random(struct role_env *env, void *data, size_t size)
 {
@@ -91,17 +97,20 @@ static const struct role_env_ops net_env_ops = {
     .conn_send = net_conn_send,
     .conn_unsent = net_conn_unsent,
     .conn_acked = net_conn_acked,
+    .conn_user = net_conn_user,
     .conn_close = net_conn_close,
     .conn_abort = net_conn_abort,
     .conn_wake = net_conn_wake,
     .connect = net_reach_connect,
     .spawn = net_reach_spawn,
+    .ask_stream = net_ask_stream,
     .listen = net_reach_listen,
     .resolve = net_resolve,
     .send = net_peer_send,
     .store = net_store,
     .wake_at = net_wake_at,
     .wall_ms = net_wall_ms,
+    .load = net_load,
     .random = net_random,
     .stop = net_stop,
 };
@@ -144,6 +153,7 @@ net_new(const struct role_ops *ops)
 	net->spare_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
 	net->master_fd = -1;
 	net->spawner_fd = -1;
+	net->watch_fd = -1;
 	heap_init(&net->timers);
 	CHECK(evtimer_assign(&net->timer_event, net->base, net_on_timer, net) ==
 	      0);
@@ -160,6 +170,7 @@ net_free(struct net *net)
 	net_peers_free(net);
 	net_listeners_free(net);
 	net_channels_free(net);
+	net_watch_free(net);
 	if (net->writer != NULL)
 		event_del(&net->writer_event);
 	resolver_free(net->resolver);

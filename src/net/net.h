@@ -41,6 +41,8 @@ uint64_t net_now(struct net *net);
 
 /* A listening socket; listeners are numbered from 0 in order. */
 void net_add_listener(struct net *net, int fd);
+/* A stream that is there: accepted() is called at once, with no listener. */
+void net_add_stream(struct net *net, int fd);
 /* Opens the listeners, unless the role wants them closed. */
 void net_start(struct net *net);
 /* A stream to another role's process; peer_up() is called in the next turn. */
@@ -50,6 +52,8 @@ role_peer net_add_peer(
 void net_set_master(struct net *net, int fd);
 /* The channel to the spawner. */
 void net_set_spawner(struct net *net, int fd);
+/* A descriptor of inotify(7): noticed() is called when it has something. */
+void net_set_watch(struct net *net, int fd);
 /* The store's writer; it stays the caller's. */
 void net_set_writer(struct net *net, struct writer *writer);
 /* Reads the system's resolver files if SERVER has family 0; 0 or -errno. */

@@ -41,6 +41,8 @@ struct net_conn {
 	bool is_dirty;   /* in net->dirty */
 	bool is_reading; /* read_event is on */
 	bool is_blocked; /* write_event is on: output waits for room */
+	bool has_user;   /* who connected to a local socket is known */
+	uint32_t uid;
 	struct buf in;
 	struct buf out;
 	struct event read_event;
@@ -121,6 +123,8 @@ struct net {
 	struct event master_event;
 	int spawner_fd;
 	struct event spawner_event;
+	int watch_fd; /* inotify(7), -1: none */
+	struct event watch_event;
 
 	struct writer *writer;
 	struct event writer_event;
@@ -141,6 +145,7 @@ int net_conn_send(struct role_env *env, role_conn id, struct str bytes);
 size_t net_conn_unsent(struct role_env *env, role_conn id);
 uint64_t net_conn_acked(
     struct role_env *env, role_conn id, uint64_t *idle_ms_out);
+bool net_conn_user(struct role_env *env, role_conn id, uint32_t *uid_out);
 void net_conn_close(struct role_env *env, role_conn id);
 void net_conn_abort(struct role_env *env, role_conn id);
 void net_conn_wake(struct role_env *env, role_conn id);
@@ -164,10 +169,15 @@ role_conn net_reach_connect(
     struct role_env *env, const struct conf_address *address);
 role_conn net_reach_spawn(struct role_env *env, uint32_t job);
 void net_reach_listen(struct role_env *env, bool is_open);
+/* FD is a stream to another role: accepted, and the net's. */
+void net_reach_stream(struct net *net, int fd);
 void net_listeners_update(struct net *net);
 void net_listeners_free(struct net *net);
 /* A connect() has ended. */
 void net_reach_done(struct net_conn *conn);
+
+/* watch.c */
+void net_watch_free(struct net *net);
 
 /* peer.c */
 int net_peer_send(struct role_env *env, role_peer id, struct str frame);
@@ -176,6 +186,7 @@ void net_peers_flush(struct net *net);
 void net_peers_free(struct net *net);
 
 /* command.c: the channels. */
+void net_ask_stream(struct role_env *env, enum role_kind kind);
 void net_channels_free(struct net *net);
 /* Tells the master; a failure ends the loop. */
 void net_master_tell(struct net *net, int type, uint32_t subject, uint64_t n);

@@ -34,6 +34,7 @@ static const struct {
     [ROLE_DELIVER] = {"deliver", 64103},
     [ROLE_CONTROL] = {"control", 64104},
     [ROLE_HELPER] = {"helper", 0},
+    [ROLE_PICKUP] = {"pickup", 64105},
 };
 
 const char *
@@ -151,8 +152,12 @@ privilege_drop(const struct privilege_user *user)
 
 	if (geteuid() == 0) {
 		error = privilege_bound(0);
-		if (error == 0)
+		if (error == 0 && user->uid != 0)
 			error = privilege_become(user);
+		else if (error == 0 &&
+			 (setgroups(0, NULL) < 0 ||
+			     setresgid(user->gid, user->gid, user->gid) < 0))
+			error = -errno;
 		if (error < 0)
 			return error;
 	}

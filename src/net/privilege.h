@@ -24,7 +24,8 @@ int privilege_user_of(enum role_kind kind, struct str configured,
 const char *privilege_role_name(enum role_kind kind);
 
 /* Becomes USER for good, without groups and capabilities.  A process that is
-   not root keeps its user and drops the rest.  0 or -errno; a process that
+   not root keeps its user and drops the rest; with user 0 (files of root's) one
+   that is root keeps that and no capability.  0 or -errno; a process that
    could not drop all of it must end. */
 int privilege_drop(const struct privilege_user *user)
     __attribute__((warn_unused_result));

@@ -75,6 +75,20 @@ net_starve(struct net *net, int error)
 	net_listeners_update(net);
 }
 
+/* Who is at the other end of a local socket: as of when it connected. */
+static void
+net_take_user(struct net_conn *conn)
+{
+	struct ucred user;
+	socklen_t size = sizeof(user);
+
+	if (getsockopt(conn->fd, SOL_SOCKET, SO_PEERCRED, &user, &size) < 0 ||
+	    size != sizeof(user) || user.uid == (uid_t)-1)
+		return;
+	conn->has_user = true;
+	conn->uid = user.uid;
+}
+
 /* One connection: 0, or -errno with nothing taken. */
 static int
 net_accept(struct net_listener *listener)
@@ -94,9 +108,34 @@ net_accept(struct net_listener *listener)
 	conn = net_conn_new(net);
 	conn->state = NET_CONN_OPEN;
 	net_conn_open(conn, fd);
+	if (from.any.sa_family == AF_UNIX)
+		net_take_user(conn);
 	net->ops->accepted(net->role, net->now_ms, net_conn_id(conn),
 	    listener->index, &address);
 	return 0;
+}
+
+void
+net_reach_stream(struct net *net, int fd)
+{
+	static const struct conf_address nowhere = {.family = 0};
+	struct net_conn *conn;
+
+	if (net->ops->accepted == NULL) {
+		close(fd);
+		return;
+	}
+	conn = net_conn_new(net);
+	conn->state = NET_CONN_OPEN;
+	net_conn_open(conn, fd);
+	net->ops->accepted(net->role, net->now_ms, net_conn_id(conn),
+	    ROLE_NO_LISTENER, &nowhere);
+}
+
+void
+net_add_stream(struct net *net, int fd)
+{
+	net_reach_stream(net, fd);
 }
 
 static void

@@ -40,6 +40,7 @@ static const struct {
 			  SANDBOX_SPAWN,
 	.may_fork = true},
     [ROLE_HELPER] = {SANDBOX_BASE | SANDBOX_LOOP | SANDBOX_FILES},
+    [ROLE_PICKUP] = {SANDBOX_BASE | SANDBOX_LOOP | SANDBOX_FILES},
 };
 
 static const struct {

@@ -10,9 +10,9 @@
 
 #include <stdbool.h>
 
-/* Landlock, no dumps, no core files.  DIRECTORY_FD is what the queue role and
-   helpers work in, -1 for others.  Threads made later share it.  0 or -errno.
- */
+/* Landlock, no dumps, no core files.  DIRECTORY_FD is what the queue role,
+   the pickup role and helpers work in, -1 for others.  Threads made later share
+   it.  0 or -errno. */
 int sandbox_lock(enum role_kind kind, int directory_fd)
     __attribute__((warn_unused_result));
 

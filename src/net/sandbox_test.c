@@ -36,11 +36,12 @@
 #define BIT(kind) (1U << (kind))
 #define ALL                                                                    \
 	(BIT(ROLE_RECEIVE) | BIT(ROLE_QUEUE) | BIT(ROLE_DELIVER) |             \
-	    BIT(ROLE_CONTROL) | BIT(ROLE_HELPER) | BIT(ROLE_SPAWNER))
+	    BIT(ROLE_CONTROL) | BIT(ROLE_HELPER) | BIT(ROLE_SPAWNER) |         \
+	    BIT(ROLE_PICKUP))
 /* The spawner has files and processes: seccomp is its only wall. */
 #define WALLED (ALL & ~BIT(ROLE_SPAWNER))
 
-#define FILES  (BIT(ROLE_QUEUE) | BIT(ROLE_HELPER))
+#define FILES  (BIT(ROLE_QUEUE) | BIT(ROLE_HELPER) | BIT(ROLE_PICKUP))
 #define MASTER BIT(ROLE_MASTER)
 
 /* clang-format off */
@@ -166,6 +167,7 @@ static const int forbidden_least[ROLE_KINDS] = {
     [ROLE_DELIVER] = 40,
     [ROLE_CONTROL] = 40,
     [ROLE_HELPER] = 40,
+    [ROLE_PICKUP] = 40,
 };
 
 static int
@@ -229,7 +231,7 @@ static const struct {
 	int (*act)(void);
 	unsigned roles;
 } allowed[] = {
-    {"files below the directory", act_file, BIT(ROLE_QUEUE) | BIT(ROLE_HELPER)},
+    {"files below the directory", act_file, FILES},
     {"accept", act_accept, BIT(ROLE_RECEIVE) | BIT(ROLE_CONTROL)},
     {"socket inet", act_socket_inet, BIT(ROLE_DELIVER)},
     {"socket inet6 udp", act_socket_inet6_udp, BIT(ROLE_DELIVER)},
@@ -254,7 +256,7 @@ static int
 enter(enum role_kind kind)
 {
 	struct privilege_user user = {.uid = 64199, .gid = 64199};
-	bool is_in_directory = kind == ROLE_QUEUE || kind == ROLE_HELPER;
+	bool is_in_directory = (BIT(kind) & FILES) != 0;
 	int error;
 
 	if (kind == ROLE_MASTER)

@@ -20,6 +20,7 @@
 
 #define CARRY_UNSENT_MAX   65536
 #define CARRY_QUIT_TIME_MS 10000 /* for the reply to QUIT */
+#define CARRY_TRACE_MAX    65536 /* bytes of a trace that wait */
 
 /* Trouble with one message, not with the host: it waits for its next try, so
    that it is not tried again at once for ever. */
@@ -44,6 +45,10 @@ struct carry {
 	const char *abandon_reason;
 	enum smtp_verdict abandon_verdict;
 	bool is_stopped; /* by carry_stop() */
+	char mailer[16];
+	char trace_host[CARRY_HOST_MAX];
+	struct buf trace_text;
+	struct smtp_client_trace trace;
 	char destination[STORE_DESTINATION_MAX + 1];
 	struct carry_end end;
 };
@@ -72,6 +77,15 @@ carry_new(struct role_env *env, const struct conf *conf,
 	carry_jobs_init(
 	    &c->jobs, env, options->queue, options->session, options->host);
 	c->jobs.is_mta = true;
+	buf_init(&c->trace_text, CARRY_TRACE_MAX);
+	if (options->mailer != NULL) {
+		carry_text_copy(
+		    c->mailer, sizeof(c->mailer), str_from(options->mailer));
+		carry_host_put(c->trace_host, str_from(options->host));
+		c->trace = (struct smtp_client_trace){
+		    &c->trace_text, c->trace_host, c->mailer};
+		smtp.trace = &c->trace;
+	}
 	c->client = smtp_client_new(&smtp, now_ms);
 	return c;
 }
@@ -84,6 +98,7 @@ carry_free(struct carry *c)
 	if (c->conn != 0)
 		c->env->ops->conn_abort(c->env, c->conn);
 	carry_jobs_fini(&c->jobs);
+	buf_fini(&c->trace_text);
 	smtp_client_free(c->client);
 	free(c);
 }
@@ -295,10 +310,27 @@ carry_step_close(struct carry *c)
 	c->is_over = true;
 }
 
+/* Hands on what there is of the trace.  It goes before what it tells of. */
+static void
+carry_tell(struct carry *c)
+{
+	while (buf_size(&c->trace_text) > 0) {
+		struct str text =
+		    str_head(buf_str(&c->trace_text), MESSAGE_TEXT_BYTES);
+
+		/* Whole lines; none is as long as that. */
+		while (text.data[text.size - 1] != '\n')
+			text.size--;
+		carry_trace(c->env, c->jobs.queue, c->jobs.session, text);
+		buf_consume(&c->trace_text, text.size);
+	}
+}
+
 /* Does one thing that the machine wants; false if it must wait. */
 static bool
 carry_step(struct carry *c, uint64_t now_ms)
 {
+	carry_tell(c);
 	switch (smtp_client_next(c->client)) {
 	case SMTP_WANT_NOTHING:
 		return false;
@@ -323,6 +355,7 @@ carry_pump(struct carry *c, uint64_t now_ms)
 	carry_note_progress(c, now_ms);
 	while (!c->is_over && carry_step(c, now_ms))
 		carry_flush(c);
+	carry_tell(c);
 	if (c->is_over)
 		return;
 	carry_flush(c);

@@ -29,6 +29,9 @@ struct carry_options {
 	const char *destination; /* for the log */
 	const char *host;        /* the far end, for people */
 	bool is_helo;            /* says HELO and never EHLO */
+	/* NULL, or how the mail goes, "esmtp": then what is said is told to
+	   the queue role by MESSAGE_TRACE. */
+	const char *mailer;
 };
 
 struct carry;

@@ -73,6 +73,24 @@ carry_session_end(struct role_env *env, role_peer queue, uint32_t session,
 }
 
 void
+carry_trace(
+    struct role_env *env, role_peer queue, uint32_t session, struct str text)
+{
+	struct message m = {.type = MESSAGE_TRACE, .u.trace = {session, text}};
+
+	carry_send(env, queue, &m);
+}
+
+void
+carry_host_put(char text[CARRY_HOST_MAX], struct str host)
+{
+	size_t size = str_find(host, '[');
+
+	carry_text_copy(
+	    text, CARRY_HOST_MAX, size > 0 ? str_head(host, size) : host);
+}
+
+void
 carry_jobs_init(struct carry_jobs *jobs, struct role_env *env, role_peer queue,
     uint32_t session, const char *host)
 {

@@ -113,6 +113,12 @@ void carry_end_set(struct carry_end *end, bool is_failed, bool is_permanent,
 /* Tells the queue role that SESSION is over. */
 void carry_session_end(struct role_env *env, role_peer queue, uint32_t session,
     const struct carry_end *end);
+/* Tells the queue role what SESSION says, at most MESSAGE_TEXT_BYTES. */
+void carry_trace(
+    struct role_env *env, role_peer queue, uint32_t session, struct str text);
+/* HOST, "mx.test[192.0.2.1]", as sendmail names it: "mx.test", or "[192.0.2.1]"
+   where it has no name. */
+void carry_host_put(char text[CARRY_HOST_MAX], struct str host);
 /* TEXT as printable ASCII with a NUL, cut to SIZE. */
 void carry_text_copy(char *to, size_t size, struct str text);
 

@@ -19,7 +19,7 @@ test_one_job(void **state)
 	assert_log(
 	    w, "m1 0 accepted 2.0.0 250 2.0.0 taken\nend 1 good 2.0.0 \n");
 	assert_string_equal(world_said(w, FAR),
-	    "EHLO here.test|MAIL FROM:<from@here.test>|RCPT TO:<a@far.test>|"
+	    "EHLO here.test|MAIL From:<from@here.test>|RCPT To:<a@far.test>|"
 	    "DATA|QUIT|");
 	assert_true(kit_is_content(buf_str(&world_server(w, FAR)->body), 640));
 	assert_true(w->f.conns[0].is_closed);

@@ -9,58 +9,17 @@
  * read, so that what waits for a client is bounded; an item that does not fit
  * ends the page, and the client asks on behind it.  An answer names a request
  * by a number that is not used again; a late one finds nothing.
- *
- * Sites come sorted by name, and so do the destinations "site:NAME" of the
- * queue; one page of each is merged.
  */
-#include "role/control.h"
 #include "base/check.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/num.h"
-#include "role/control_request.h"
-#include "role/env.h"
-#include "role/message.h"
+#include "role/control_own.h"
 #include "role/roles.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define CONTROL_SITE "site:"
-
-struct control_conn {
-	role_conn conn;
-	struct buf line;  /* what is there of a request */
-	uint64_t request; /* 0 = none is in hand */
-	enum control_action action;
-	bool is_cut; /* an item did not fit: the rest is not sent */
-
-	/* Pages: behind what the next one begins. */
-	uint64_t key_first, key_before, after_key;
-	char after_name[STORE_DESTINATION_MAX + 1];
-	char site[STORE_DESTINATION_MAX + 1]; /* of a release */
-	size_t site_index, site_end;          /* of the sorted sites */
-	UT_hash_handle hh;                    /* by conn */
-	UT_hash_handle hh_request;            /* by request */
-};
-
-struct control {
-	struct role_env *env;
-	const struct conf *conf;
-	role_peer queue; /* 0 = none is up */
-	uint64_t now_ms;
-	uint64_t number_last;
-	uint64_t clock_request; /* the probe that asks the queue's clock */
-	/* Queue time at clock_now_ms; wall_ms 0 = not known. */
-	struct control_clock clock;
-	uint64_t clock_now_ms;
-	const struct conf_site **sites; /* sorted by name */
-	struct control_conn *conns, *by_request;
-	struct buf frame, text;
-};
 
 static int
 control_send(struct control *c, const struct message *m)
@@ -76,7 +35,7 @@ control_send(struct control *c, const struct message *m)
 }
 
 /* Both clocks now. */
-static struct control_clock
+struct control_clock
 control_clock_now(const struct control *c)
 {
 	struct control_clock clock = {0};
@@ -125,10 +84,11 @@ control_conn_write(struct control *c, role_conn conn, int error)
 }
 
 /* Gives the end of an answer; the next request may come. */
-static void
+void
 control_conn_end(struct control *c, struct control_conn *conn, json_t *end)
 {
 	control_conn_unlink(c, conn);
+	conn->active_ms = c->now_ms;
 	/* Items leave room for it; else the client never reads. */
 	if (!control_conn_write(c, conn->conn, control_put(&c->text, end))) {
 		c->env->ops->conn_abort(c->env, conn->conn);
@@ -138,7 +98,7 @@ control_conn_end(struct control *c, struct control_conn *conn, json_t *end)
 	c->env->ops->conn_wake(c->env, conn->conn);
 }
 
-static void
+void
 control_conn_fail(
     struct control *c, struct control_conn *conn, const char *wrong)
 {
@@ -147,7 +107,7 @@ control_conn_fail(
 
 /* One item was formatted with ERROR; false if it does not fit.  What waits is
    kept below the carrier's maximum, so that the end always fits. */
-static bool
+bool
 control_conn_item(struct control *c, struct control_conn *conn, int error)
 {
 	size_t unsent = c->env->ops->conn_unsent(c->env, conn->conn);
@@ -161,7 +121,7 @@ control_conn_item(struct control *c, struct control_conn *conn, int error)
 }
 
 /* Asks the queue; what comes back names conn->request. */
-static void
+void
 control_conn_ask(
     struct control *c, struct control_conn *conn, const struct message *m)
 {
@@ -189,43 +149,6 @@ control_ask_list(struct control *c, struct control_conn *conn,
 		.after_name = request->after_name,
 		.count = request->count}};
 
-	control_conn_ask(c, conn, &m);
-}
-
-/* The sites behind NAME begin at this index of the sorted ones. */
-static size_t
-control_site_behind(const struct control *c, struct str name)
-{
-	size_t low = 0, high = c->conf->site_count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (str_compare(c->sites[middle]->name, name) <= 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-static void
-control_ask_sites(struct control *c, struct control_conn *conn,
-    const struct control_request *request)
-{
-	char after[STORE_DESTINATION_MAX + 1];
-	struct message m = {.type = MESSAGE_LIST,
-	    .u.list = {.request = ++c->number_last,
-		.is_destinations = true,
-		.count = STORE_PAGE_MAX}};
-
-	snprintf(after, sizeof(after), CONTROL_SITE "%.*s",
-	    STR_ARG(request->after_name));
-	m.u.list.after_name = str_from(after);
-	conn->site_index = control_site_behind(c, request->after_name);
-	conn->site_end = conn->site_index + request->count;
-	if (conn->site_end > c->conf->site_count)
-		conn->site_end = c->conf->site_count;
 	control_conn_ask(c, conn, &m);
 }
 
@@ -347,6 +270,9 @@ control_conn_act(struct control *c, struct control_conn *conn,
 	case CONTROL_EXPIRE:
 		control_ask_change(c, conn, request);
 		break;
+	case CONTROL_RUN:
+		control_ask_run(c, conn, request);
+		break;
 	}
 }
 
@@ -380,6 +306,27 @@ control_conn_line(struct control *c, struct control_conn *conn, struct str line)
 	free(request);
 }
 
+/* Closes the client that has been idle for longest, if that is long enough. */
+static bool
+control_make_room(struct control *c)
+{
+	struct control_conn *conn, *idlest = NULL;
+
+	for (conn = c->conns; conn != NULL; conn = conn->hh.next)
+		if (conn->request == 0 &&
+		    (idlest == NULL || conn->active_ms < idlest->active_ms))
+			idlest = conn;
+	if (idlest == NULL || c->now_ms - idlest->active_ms < CONTROL_IDLE_MS)
+		return false;
+	/* Who does not read what he was told is not told more. */
+	if (c->env->ops->conn_unsent(c->env, idlest->conn) > 0)
+		c->env->ops->conn_abort(c->env, idlest->conn);
+	else
+		control_refuse(c, idlest->conn, "idle, and others wait");
+	control_conn_free(c, idlest);
+	return true;
+}
+
 static void
 control_accepted(void *role, uint64_t now_ms, role_conn number, size_t listener,
     const struct conf_address *from)
@@ -387,12 +334,15 @@ control_accepted(void *role, uint64_t now_ms, role_conn number, size_t listener,
 	struct control *c = role;
 	struct control_conn *conn;
 
-	if (HASH_COUNT(c->conns) >= CONTROL_CONNS_MAX) {
+	c->now_ms = now_ms;
+	if (HASH_COUNT(c->conns) >= CONTROL_CONNS_MAX &&
+	    !control_make_room(c)) {
 		control_refuse(c, number, "too many connections");
 		return;
 	}
 	conn = mem_new(1, sizeof(*conn));
 	conn->conn = number;
+	conn->active_ms = now_ms;
 	buf_init(&conn->line, CONTROL_REQUEST_MAX);
 	HASH_ADD(hh, c->conns, conn, sizeof(conn->conn), conn);
 }
@@ -410,6 +360,7 @@ control_bytes(void *role, uint64_t now_ms, role_conn number, struct str bytes)
 	c->now_ms = now_ms;
 	if (conn == NULL)
 		return bytes.size;
+	conn->active_ms = now_ms;
 	/* The answer before is to be read first; see control_drained(). */
 	if (conn->request != 0 || c->env->ops->conn_unsent(c->env, number) > 0)
 		return 0;
@@ -434,9 +385,12 @@ static void
 control_drained(void *role, uint64_t now_ms, role_conn number)
 {
 	struct control *c = role;
+	struct control_conn *conn = control_conn_find(c, number);
 
-	if (control_conn_find(c, number) != NULL)
-		c->env->ops->conn_wake(c->env, number);
+	if (conn == NULL)
+		return;
+	conn->active_ms = now_ms;
+	c->env->ops->conn_wake(c->env, number);
 }
 
 static void
@@ -506,50 +460,6 @@ control_list_message(
 		conn->after_key = conn->key_before;
 }
 
-/* The next site, with what the queue has of it (or nothing). */
-static void
-control_put_site(struct control *c, struct control_conn *conn,
-    const struct store_destination *d, const struct control_state *state)
-{
-	static const struct store_destination nothing;
-	static const struct control_state idle;
-	struct control_clock clock = control_clock_now(c);
-	const struct conf_site *site = c->sites[conn->site_index];
-
-	if (!control_conn_item(c, conn,
-		control_format_site(&c->text, site, d ? d : &nothing,
-		    state ? state : &idle, &clock)))
-		return;
-	conn->site_index++;
-	snprintf(conn->after_name, sizeof(conn->after_name), "%.*s",
-	    STR_ARG(site->name));
-}
-
-/* A destination of the queue meets the sites: those before it have nothing. */
-static void
-control_merge_site(struct control *c, struct control_conn *conn,
-    const struct store_destination *d, const struct control_state *state)
-{
-	struct str name = str_skip(d->name, sizeof(CONTROL_SITE) - 1);
-
-	/* Behind the last "site:NAME" there is nothing for any site. */
-	bool is_behind = !str_starts(d->name, STR(CONTROL_SITE));
-
-	while (conn->site_index < conn->site_end && !conn->is_cut) {
-		const struct conf_site *site = c->sites[conn->site_index];
-		int order = is_behind ? -1 : str_compare(site->name, name);
-
-		if (order > 0)
-			break;
-		control_put_site(
-		    c, conn, order == 0 ? d : NULL, order == 0 ? state : NULL);
-	}
-	/* One that is no site any more: still the next page is behind it. */
-	if (!conn->is_cut && !is_behind && conn->site_index < conn->site_end)
-		snprintf(conn->after_name, sizeof(conn->after_name), "%.*s",
-		    STR_ARG(name));
-}
-
 static void
 control_list_destination(
     struct control *c, struct control_conn *conn, const struct message *m)
@@ -557,7 +467,8 @@ control_list_destination(
 	const struct store_destination *d = &m->u.list_destination.destination;
 	struct control_clock clock = control_clock_now(c);
 	struct control_state state = {m->u.list_destination.state,
-	    m->u.list_destination.answer, m->u.list_destination.next_ms};
+	    m->u.list_destination.answer, m->u.list_destination.next_ms,
+	    m->u.list_destination.answered_ms};
 
 	if (conn->is_cut)
 		return;
@@ -632,6 +543,8 @@ control_is_answer(enum control_action action, enum message_type type)
 		       type == MESSAGE_LIST_END;
 	case CONTROL_RELEASE:
 		return type == MESSAGE_TRIGGER_DONE;
+	case CONTROL_RUN:
+		return type == MESSAGE_RUN_TEXT || type == MESSAGE_RUN_DONE;
 	case CONTROL_HOLD:
 	case CONTROL_FREE:
 	case CONTROL_DELETE:
@@ -668,6 +581,10 @@ control_answer(struct control *c, const struct message *m)
 	else if (m->type == MESSAGE_TRIGGER_DONE)
 		control_release_end(c, conn, str_from(conn->site),
 		    m->u.trigger_done.result, m->u.trigger_done.count);
+	else if (m->type == MESSAGE_RUN_TEXT)
+		control_run_text(c, conn, m);
+	else if (m->type == MESSAGE_RUN_DONE)
+		control_run_done(c, conn, m);
 	else
 		control_change_done(c, conn, m);
 	return 0;
@@ -707,14 +624,6 @@ control_shutdown(void *role, uint64_t now_ms)
 	c->env->ops->stop(c->env);
 }
 
-static int
-control_compare_sites(const void *a, const void *b)
-{
-	const struct conf_site *const *first = a, *const *second = b;
-
-	return str_compare((*first)->name, (*second)->name);
-}
-
 void *
 role_control_new(struct role_env *env, const struct conf *conf)
 {
@@ -726,11 +635,7 @@ role_control_new(struct role_env *env, const struct conf *conf)
 	json_object_seed(seed | 1);
 	c->env = env;
 	c->conf = conf;
-	c->sites = mem_new(conf->site_count + 1, sizeof(c->sites[0]));
-	for (size_t i = 0; i < conf->site_count; i++)
-		c->sites[i] = &conf->sites[i];
-	qsort(c->sites, conf->site_count, sizeof(c->sites[0]),
-	    control_compare_sites);
+	control_sites_sort(c);
 	buf_init(&c->frame, MESSAGE_FRAME_MAX);
 	buf_init(&c->text, CONTROL_LINE_MAX);
 	return c;

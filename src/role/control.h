@@ -17,6 +17,8 @@
  *   {"do":"release","site":NAME-OR-DOMAIN,"domains"?:[DOMAIN,...]}
  *   {"do":"hold"|"free"|"delete"|"requeue"|"expire",FILTER,"dry"?:BOOL,
  *    "after"?:KEY}
+ *   {"do":"run","select"?:[TERM,...],"verbose"?:BOOL,"order"?:"priority"|
+ *    "host"|"time"|"name"|"any","age"?:SECONDS,"rank"?:N}
  *
  * FILTER is any of these members, all of which have to fit a recipient; the
  * changes need one at least:
@@ -30,6 +32,12 @@
  * be "@a.test" too, for all addresses at that domain.  With "dry":true what
  * would be done is counted and not done.
  *
+ * A run tries what waits, once.  A TERM is one letter of I (id), S (sender), R
+ * (recipient), with "!" before it or not, and a part of the text: terms of one
+ * letter are alternatives, all letters have to fit; held mail goes only with a
+ * term.  What was tried within "age" is left out, and what has a priority (as
+ * sendmail writes it, at least 0) above "rank".
+ *
  * Items:
  *
  *   {"item":"message","key":KEY,"id":ID,"sender":ADDRESS,"size":BYTES,
@@ -38,9 +46,11 @@
  *    "due":TIME,"destination":NAME,"status":TEXT},...],"omitted":N}
  *   {"item":"destination","name":NAME,"messages":N,"bytes":N,"ready":N,
  *    "waiting":N,"held":N,"stopped":N,"oldest":TIME,"failures":N,
- *    "state":TEXT,"answer":TEXT,"next":TIME}
+ *    "state":TEXT,"answer":TEXT,"next":TIME,"answered":TIME}
  *   {"item":"site","name":NAME,"domains":[DOMAIN,...],"domain_count":N,
- *    "hold":BOOL,"route":TEXT,"messages":N,... as of a destination to "next"}
+ *    "hold":BOOL,"route":TEXT,"messages":N,... as of a destination to the end}
+ *
+ *   {"item":"text","text":LINE}                  of a run with "verbose"
  *
  * ready to stopped count recipients.  A message with many recipients comes in
  * several items with the same key, one behind the other; omitted is how many
@@ -64,8 +74,12 @@
  *                         a new destination.  A bounded number is done at a
  *                         time: ask on behind "after"
  *
+ *   {"end":true,"error":null,"status":N,"messages":N}     run: of sysexits.h,
+ *                         for the last recipient that was refused, or 0
+ *
  * After a line that is no JSON object or too long the connection is closed
- * behind its end; a client over CONTROL_CONNS_MAX gets an end and is closed.
+ * behind its end; a client over CONTROL_CONNS_MAX gets an end and is closed,
+ * unless another has been idle for CONTROL_IDLE_MS: then that one is.
  */
 #ifndef ROLE_CONTROL_H
 #define ROLE_CONTROL_H
@@ -81,6 +95,7 @@
 
 #define CONTROL_REQUEST_MAX 65536
 #define CONTROL_CONNS_MAX   32
+#define CONTROL_IDLE_MS     10000     /* idle for so long: it may be closed */
 #define CONTROL_LINE_MAX    1000000   /* of an answer */
 #define CONTROL_OLDER_MAX   315360000 /* seconds: ten years */
 
@@ -95,7 +110,8 @@ struct control_clock {
 struct control_state {
 	struct str state;
 	struct str answer;
-	uint64_t next_ms; /* from now, 0 = none */
+	uint64_t next_ms;     /* from now, 0 = none */
+	uint64_t answered_ms; /* queue time of the answer, 0 = none */
 };
 
 /* Append an item with its newline: 0 or -ENOBUFS. */

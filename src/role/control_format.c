@@ -1,11 +1,12 @@
 /* The items of the control protocol as JSON; see control.h. */
 #include "base/check.h"
 #include "role/control.h"
+#include "role/message.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define CONTROL_TEXT_MAX    STORE_STATUS_MAX
+#define CONTROL_TEXT_MAX    (MESSAGE_NAMES_MAX + STORE_STATUS_MAX + 100)
 #define CONTROL_DOMAINS_MAX 100
 /* A recipient's line is at most this and CONTROL_GROWTH bytes for each byte of
    its texts ("\u0123" for two, twice that for four). */
@@ -195,6 +196,8 @@ control_set_counts(json_t *object, const struct store_destination *d,
 	control_set(object, "state", control_text(state->state));
 	control_set(object, "answer", control_text(state->answer));
 	control_set_number(object, "next", control_wall(clock, next_ms));
+	control_set_number(
+	    object, "answered", control_wall(clock, state->answered_ms));
 }
 
 int

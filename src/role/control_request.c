@@ -28,9 +28,15 @@ enum {
 	KEY_COUNT = 2048,
 	KEY_SITE = 4096,
 	KEY_DOMAINS = 8192,
+	KEY_SELECT = 16384,
+	KEY_VERBOSE = 32768,
+	KEY_ORDER = 65536,
+	KEY_AGE = 131072,
+	KEY_RANK = 262144,
 	KEYS_FILTER = KEY_ID | KEY_DESTINATION | KEY_SENDER | KEY_RECIPIENT |
 	              KEY_DOMAIN | KEY_OLDER | KEY_LARGER,
 	KEYS_CHANGE = KEYS_FILTER | KEY_DRY | KEY_AFTER_KEY,
+	KEYS_RUN = KEY_SELECT | KEY_VERBOSE | KEY_ORDER | KEY_AGE | KEY_RANK,
 };
 
 static const struct {
@@ -53,6 +59,12 @@ static const struct {
     {"count", JSON_INTEGER, KEY_COUNT},
     {"site", JSON_STRING, KEY_SITE},
     {"domains", JSON_ARRAY, KEY_DOMAINS},
+    {"select", JSON_ARRAY, KEY_SELECT},
+    {"verbose", JSON_TRUE, KEY_VERBOSE},
+    {"verbose", JSON_FALSE, KEY_VERBOSE},
+    {"order", JSON_STRING, KEY_ORDER},
+    {"age", JSON_INTEGER, KEY_AGE},
+    {"rank", JSON_INTEGER, KEY_RANK},
 };
 
 static const struct {
@@ -71,6 +83,7 @@ static const struct {
     {"delete", CONTROL_DELETE, KEYS_CHANGE, KEYS_FILTER},
     {"requeue", CONTROL_REQUEUE, KEYS_CHANGE, KEYS_FILTER},
     {"expire", CONTROL_EXPIRE, KEYS_CHANGE, KEYS_FILTER},
+    {"run", CONTROL_RUN, KEYS_RUN, 0},
 };
 
 static struct str
@@ -259,6 +272,63 @@ control_read_members(struct control_request *request)
 	return NULL;
 }
 
+/* "!Sbob@" and the like. */
+static const char *
+control_add_term(struct control_request *request, const json_t *value)
+{
+	static const char letters[] = {[STORE_SELECT_ID] = 'I',
+	    [STORE_SELECT_SENDER] = 'S',
+	    [STORE_SELECT_RECIPIENT] = 'R'};
+	struct str text = control_string(value);
+	bool is_not = str_starts(text, STR("!"));
+	struct str rest = str_skip(text, is_not);
+
+	for (size_t i = 0; rest.size > 0 && i < sizeof(letters); i++)
+		if (rest.data[0] == letters[i])
+			return store_select_add(&request->select,
+				   (enum store_select_field)i, is_not,
+				   str_skip(rest, 1)) < 0
+			           ? "too many terms, or too long"
+			           : NULL;
+	return "bad term";
+}
+
+static const char *
+control_read_run(struct control_request *request)
+{
+	static const char *const orders[] = {
+	    [MESSAGE_RUN_PRIORITY] = "priority",
+	    [MESSAGE_RUN_HOST] = "host",
+	    [MESSAGE_RUN_TIME] = "time",
+	    [MESSAGE_RUN_NAME] = "name",
+	    [MESSAGE_RUN_ANY] = "any",
+	};
+	json_t *root = request->root, *order = json_object_get(root, "order");
+	const json_t *terms = json_object_get(root, "select");
+	const char *wrong = NULL;
+	uint64_t age;
+	size_t i = 0;
+
+	for (size_t n = 0; n < json_array_size(terms) && wrong == NULL; n++)
+		wrong = control_add_term(request, json_array_get(terms, n));
+	request->is_verbose = json_is_true(json_object_get(root, "verbose"));
+	while (order != NULL && i < sizeof(orders) / sizeof(orders[0]) &&
+	       !str_equal(control_string(order), str_from(orders[i])))
+		i++;
+	if (wrong == NULL && i == sizeof(orders) / sizeof(orders[0]))
+		wrong = "bad order";
+	request->order = (enum message_run_order)i;
+	if (wrong == NULL)
+		wrong = control_read_number(
+		    request, "age", CONTROL_OLDER_MAX, &age);
+	if (wrong == NULL)
+		wrong = control_read_number(
+		    request, "rank", INT32_MAX, &request->rank_max);
+	if (wrong == NULL)
+		request->age_ms = age * 1000;
+	return wrong;
+}
+
 /* The keys of ROOT in *KEYS_OUT. */
 static const char *
 control_read_keys(json_t *root, unsigned *keys_out)
@@ -325,6 +395,8 @@ control_request_read(const struct conf *conf, struct str line,
 		wrong = control_read_members(request);
 	if (wrong == NULL && request->action == CONTROL_RELEASE)
 		wrong = control_read_release(conf, request);
+	if (wrong == NULL && request->action == CONTROL_RUN)
+		wrong = control_read_run(request);
 	return wrong;
 }
 

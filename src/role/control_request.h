@@ -21,6 +21,7 @@ enum control_action {
 	CONTROL_DELETE,
 	CONTROL_REQUEUE,
 	CONTROL_EXPIRE,
+	CONTROL_RUN,
 };
 
 struct control_request {
@@ -38,6 +39,11 @@ struct control_request {
 	const struct conf_site *site; /* NULL: there is none */
 	struct str domains[MESSAGE_DOMAINS_MAX];
 	size_t domain_count;
+	/* RUN */
+	struct store_select select;
+	bool is_verbose;
+	enum message_run_order order;
+	uint64_t age_ms, rank_max;
 };
 
 /* Reads one line.  NULL, or what is wrong with it; *IS_BROKEN_OUT is true if it

@@ -142,7 +142,8 @@ reply_destination(uint64_t request, const char *name, uint64_t messages)
 		    .failures = 2},
 		.state = STR("backoff"),
 		.answer = STR("451 no"),
-		.next_ms = 30000}};
+		.next_ms = 30000,
+		.answered_ms = f.wall_ms - 500000 - 30000}};
 
 	reply(&m);
 }
@@ -297,6 +298,43 @@ test_conns_max(void **state)
 	say(come(), "{\"do\":\"ping\"}\n", PONG);
 }
 
+/* Idle clients do not keep others out: of all that are there the one idle for
+   longest goes, if it was idle for long enough and nothing is done for it. */
+static void
+test_idle(void **state)
+{
+	role_conn conns[CONTROL_CONNS_MAX], conn;
+
+	for (int i = 0; i < CONTROL_CONNS_MAX; i++) {
+		conns[i] = come();
+		fake_timer(&f, f.now_ms + 1);
+	}
+	/* The first asks the queue; the second is busy, the third deaf. */
+	say(conns[0], "{\"do\":\"list\"}\n", "");
+	fake_input(&f, conns[2], STR("{\"do\":\"ping\"}\n"));
+	fake_conn(&f, conns[2])->unsent = 1;
+	fake_timer(&f, f.now_ms + 1);
+	say(conns[1], "{\"do\":\"ping\"}\n", PONG);
+	fake_timer(&f, f.now_ms + CONTROL_IDLE_MS - CONTROL_CONNS_MAX + 1);
+	/* The fourth came at 3 ms and is idle until then. */
+	say(come(), "", "{\"end\":true,\"error\":\"too many connections\"}\n");
+	fake_timer(&f, f.now_ms + 1);
+	conn = come();
+	expect_text(
+	    conns[3], "{\"end\":true,\"error\":\"idle, and others wait\"}\n");
+	assert_false(fake_is_open(&f, conns[3]));
+	say(conn, "{\"do\":\"ping\"}\n", PONG);
+	fake_timer(&f, f.now_ms + CONTROL_IDLE_MS);
+	for (int i = 3; i < CONTROL_CONNS_MAX; i++)
+		come();
+	for (int i = 2; i < CONTROL_CONNS_MAX; i++)
+		assert_false(fake_is_open(&f, conns[i]));
+	assert_true(fake_is_open(&f, conns[0]));
+	assert_true(fake_is_open(&f, conns[1]));
+	/* What was not read is dropped. */
+	expect_text(conns[2], PONG);
+}
+
 static void
 test_list(void **state)
 {
@@ -411,11 +449,12 @@ test_list_cut(void **state)
 #define COUNTS                                                                 \
 	"\"messages\":9,\"bytes\":100,\"ready\":1,\"waiting\":2,\"held\":3,"   \
 	"\"stopped\":4,\"oldest\":1699999940,\"failures\":2,"                  \
-	"\"state\":\"backoff\",\"answer\":\"451 no\",\"next\":1700000030}\n"
+	"\"state\":\"backoff\",\"answer\":\"451 no\",\"next\":1700000030,"     \
+	"\"answered\":1699999970}\n"
 #define NO_COUNTS                                                              \
 	"\"messages\":0,\"bytes\":0,\"ready\":0,\"waiting\":0,\"held\":0,"     \
 	"\"stopped\":0,\"oldest\":0,\"failures\":0,"                           \
-	"\"state\":\"\",\"answer\":\"\",\"next\":0}\n"
+	"\"state\":\"\",\"answer\":\"\",\"next\":0,\"answered\":0}\n"
 #define SHIP                                                                   \
 	"{\"item\":\"site\",\"name\":\"ship\",\"domains\":[\"ship.test\","     \
 	"\"@boats.test\"],\"domain_count\":2,\"hold\":true,"                   \
@@ -721,6 +760,7 @@ main(void)
 	    TEST(test_line_max),
 	    TEST(test_deep),
 	    TEST(test_conns_max),
+	    TEST(test_idle),
 	    TEST(test_list),
 	    TEST(test_list_cut),
 	    TEST(test_destinations),

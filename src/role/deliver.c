@@ -32,6 +32,7 @@
 #include <string.h>
 
 #define DELIVER_MAGIC           0x646c7672u
+#define DELIVER_SMTP_PORT       25
 #define DELIVER_CONNECT_TIME_MS 30000  /* for one address */
 #define DELIVER_RESOLVE_TIME_MS 120000 /* if the resolver forgets us */
 #define DELIVER_STOP_TIME_MS    8000   /* for what is in hand */
@@ -40,6 +41,8 @@ struct deliver_session {
 	uint32_t id;
 	char destination[STORE_DESTINATION_MAX + 1];
 	char host[CARRY_HOST_MAX]; /* last tried */
+	char *trace;               /* for whom the first message is, or NULL */
+	const char *mailer;        /* how it goes, for the trace */
 	struct deliver_route *route;
 	struct carry *carry;             /* NULL until connected */
 	struct deliver_maildir *maildir; /* instead of both */
@@ -132,6 +135,7 @@ session_free(struct deliver *d, struct deliver_session *s)
 	carry_free(s->carry);
 	deliver_maildir_free(s->maildir);
 	deliver_route_free(s->route);
+	free(s->trace);
 	free(s);
 }
 
@@ -181,6 +185,26 @@ session_ask(struct deliver *d, struct deliver_session *s, uint64_t now_ms,
 	    d->env, s->query, what, deliver_route_name(s->route));
 }
 
+/* Tells people where the session connects to. */
+static void
+session_trace_connecting(struct deliver *d, const struct deliver_session *s)
+{
+	uint16_t port = deliver_route_address(s->route)->port;
+	char host[CARRY_HOST_MAX], at[20] = "";
+	struct buf text;
+
+	if (s->trace == NULL)
+		return;
+	carry_host_put(host, str_from(s->host));
+	if (port != DELIVER_SMTP_PORT)
+		snprintf(at, sizeof(at), " port %u", port);
+	buf_init(&text, MESSAGE_TEXT_BYTES);
+	CHECK(buf_printf(&text, "%s... Connecting to %s%s via %s...\n",
+		  s->trace, host, at, s->mailer) == 0);
+	carry_trace(d->env, d->queue, s->id, buf_str(&text));
+	buf_fini(&text);
+}
+
 /* Takes the next step towards a connection; the session may be over then. */
 static void
 session_advance(struct deliver *d, struct deliver_session *s, uint64_t now_ms)
@@ -201,6 +225,7 @@ session_advance(struct deliver *d, struct deliver_session *s, uint64_t now_ms)
 		return;
 	case DELIVER_CONNECT:
 		deliver_route_text(s->route, s->host);
+		session_trace_connecting(d, s);
 		conn = d->env->ops->connect(
 		    d->env, deliver_route_address(s->route));
 		if (conn == 0) {
@@ -348,6 +373,7 @@ deliver_connected(void *role, uint64_t now_ms, role_conn conn, int error)
 		options.destination = s->destination;
 		options.host = s->host;
 		options.is_helo = s->is_helo;
+		options.mailer = s->trace != NULL ? s->mailer : NULL;
 		s->carry = carry_new(d->env, d->conf, &options, now_ms);
 	}
 	deliver_settle(d, s, now_ms);
@@ -493,13 +519,18 @@ deliver_start(struct deliver *d, uint64_t now_ms, const struct message *m)
 	carry_text_copy(s->destination, sizeof(s->destination),
 	    m->u.session_start.destination);
 	carry_text_copy(s->host, sizeof(s->host), host);
+	if (m->u.session_start.trace.size > 0)
+		s->trace = mem_copy_text(m->u.session_start.trace.data,
+		    m->u.session_start.trace.size);
+	s->mailer =
+	    m->u.session_start.kind == CONF_ROUTE_MX ? "esmtp" : "relay";
 	HASH_ADD(hh, d->sessions, id, sizeof(s->id), s);
 	if (m->u.session_start.kind == CONF_ROUTE_MAILDIR) {
 		s->maildir = deliver_maildir_new(d->env, d->queue, id,
 		    m->u.session_start.job, s->destination);
 	} else {
-		s->route = deliver_route_new(
-		    m->u.session_start.kind, host, m->u.session_start.port);
+		s->route = deliver_route_new(d->conf, m->u.session_start.kind,
+		    host, m->u.session_start.port);
 		session_advance(d, s, now_ms);
 	}
 	deliver_set_timer(d, id);

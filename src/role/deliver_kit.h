@@ -462,9 +462,9 @@ kit_command(struct world *w, struct fake_conn *c, struct str line)
 				    : "250-far.test\r\n250 PIPELINING\r\n");
 	else if (str_starts(line, STR("MAIL")))
 		kit_say(w, c, "MAIL", "250 2.1.0 ok\r\n");
-	else if (str_starts(line, STR("RCPT TO:<no")))
+	else if (str_starts(line, STR("RCPT To:<no")))
 		kit_say(w, c, "RCPT", "550 5.1.1 no such user\r\n");
-	else if (str_starts(line, STR("RCPT TO:<later")))
+	else if (str_starts(line, STR("RCPT To:<later")))
 		kit_say(w, c, "RCPT", "450 4.2.1 later\r\n");
 	else if (str_starts(line, STR("RCPT")))
 		kit_say(w, c, "RCPT", "250 2.1.5 ok\r\n");

@@ -1,7 +1,8 @@
 /*
  * Which addresses a session tries, in which order (RFC 5321 5.1): a small
  * machine that says what to ask the resolver and where to connect next, and
- * remembers the last trouble.  It asks and connects nothing by itself.
+ * remembers the last trouble.  It asks and connects nothing by itself.  Mail
+ * exchangers that are this host, and those after them, are never tried.
  */
 #ifndef ROLE_DELIVER_ROUTE_H
 #define ROLE_DELIVER_ROUTE_H
@@ -24,8 +25,8 @@ enum deliver_step {
 
 struct deliver_route;
 
-/* KIND is CONF_ROUTE_SMTP or CONF_ROUTE_MX. */
-struct deliver_route *deliver_route_new(
+/* KIND is CONF_ROUTE_SMTP or CONF_ROUTE_MX; CONF must stay. */
+struct deliver_route *deliver_route_new(const struct conf *conf,
     enum conf_route_kind kind, struct str host, uint16_t port);
 void deliver_route_free(struct deliver_route *route);
 

@@ -31,8 +31,13 @@ enum role_kind {
 	ROLE_DELIVER,
 	ROLE_CONTROL,
 	ROLE_HELPER,
+	ROLE_PICKUP,
 	ROLE_KINDS
 };
+
+/* The listener of a connection that came from none: a stream that the master
+   made between two roles. */
+#define ROLE_NO_LISTENER SIZE_MAX
 
 enum role_dns {
 	ROLE_DNS_MX,
@@ -71,6 +76,10 @@ struct role_env_ops {
 	   taken them all.  0 where this is not known. */
 	uint64_t (*conn_acked)(
 	    struct role_env *env, role_conn conn, uint64_t *idle_ms_out);
+	/* Who connected to a local socket, at that time; false where this is
+	   not known, or is no local socket. */
+	bool (*conn_user)(
+	    struct role_env *env, role_conn conn, uint32_t *uid_out);
 	/* Closes after what was given is sent (at most 10 s); closed() is not
 	   called. */
 	void (*conn_close)(struct role_env *env, role_conn conn);
@@ -84,6 +93,9 @@ struct role_env_ops {
 	/* Starts the helper of job number JOB; connected() tells.  0 as above.
 	 */
 	role_conn (*spawn)(struct role_env *env, uint32_t job);
+	/* Asks the master for a stream to a role of that kind; accepted()
+	   tells, with ROLE_NO_LISTENER, or nothing does. */
+	void (*ask_stream)(struct role_env *env, enum role_kind kind);
 	/* Stops or resumes taking connections from listeners. */
 	void (*listen)(struct role_env *env, bool is_open);
 	/* Asks the resolver; resolved() tells, with the same QUERY. */
@@ -97,6 +109,8 @@ struct role_env_ops {
 	   UINT64_MAX = not at all. */
 	void (*wake_at)(struct role_env *env, uint64_t due_ms);
 	uint64_t (*wall_ms)(struct role_env *env);
+	/* The machine's load of the last minute, rounded. */
+	uint32_t (*load)(struct role_env *env);
 	void (*random)(struct role_env *env, void *data, size_t size);
 	/* Ends this process in order: after this handler, with status 0. */
 	void (*stop)(struct role_env *env);
@@ -109,6 +123,7 @@ struct role_env {
 /* A handler that a role does not need is NULL. */
 struct role_ops {
 	enum role_kind kind;
+	/* FROM has family 0 if it is no address of the Internet. */
 	void (*accepted)(void *role, uint64_t now_ms, role_conn conn,
 	    size_t listener, const struct conf_address *from);
 	/* ERROR: 0 or -errno (then the connection is gone). */
@@ -136,6 +151,8 @@ struct role_ops {
 	void (*stored)(
 	    void *role, uint64_t now_ms, struct store_request *request);
 	void (*timer)(void *role, uint64_t now_ms);
+	/* Names came up in the directory that is watched. */
+	void (*noticed)(void *role, uint64_t now_ms);
 	/* The master asks for an orderly end: finish what is in hand, then
 	   stop(). */
 	void (*shutdown)(void *role, uint64_t now_ms);

@@ -49,6 +49,8 @@ struct fake_conn {
 	struct buf output;           /* given to conn_send */
 	size_t unsent;               /* what conn_unsent says */
 	uint64_t acked, idle_ms;     /* what conn_acked says */
+	bool has_user;               /* what conn_user says */
+	uint32_t uid;
 };
 
 struct fake_peer {
@@ -69,6 +71,7 @@ struct fake_env {
 	uint64_t now_ms;
 	uint64_t wall_ms;
 	uint64_t wake_ms; /* UINT64_MAX = not at all */
+	uint32_t load;
 	bool is_listening, is_stopped;
 	bool is_out_of_conns; /* connect and spawn give 0 */
 	uint64_t random_next;
@@ -83,6 +86,7 @@ struct fake_env {
 	size_t resolve_count;
 	struct store_request *requests[FAKE_REQUESTS_MAX];
 	size_t request_count;
+	unsigned streams_asked; /* how often ask_stream was called */
 };
 
 /* The place of CONN, open or not; NULL if there never was one. */
@@ -253,6 +257,12 @@ fake_op_wall(struct role_env *env)
 	return ((struct fake_env *)env)->wall_ms;
 }
 
+static uint32_t
+fake_op_load(struct role_env *env)
+{
+	return ((struct fake_env *)env)->load;
+}
+
 /* Counts up: known, and never the same twice. */
 static void
 fake_op_random(struct role_env *env, void *data, size_t size)
@@ -278,21 +288,39 @@ fake_op_acked(struct role_env *env, role_conn conn, uint64_t *idle_ms_out)
 	return c != NULL ? c->acked : 0;
 }
 
+static bool
+fake_op_user(struct role_env *env, role_conn conn, uint32_t *uid_out)
+{
+	struct fake_conn *c = fake_conn((struct fake_env *)env, conn);
+
+	*uid_out = c != NULL ? c->uid : 0;
+	return c != NULL && c->has_user;
+}
+
+static void
+fake_op_ask_stream(struct role_env *env, enum role_kind kind)
+{
+	((struct fake_env *)env)->streams_asked++;
+}
+
 static const struct role_env_ops fake_env_ops = {
     .conn_send = fake_op_send,
     .conn_unsent = fake_op_unsent,
     .conn_acked = fake_op_acked,
+    .conn_user = fake_op_user,
     .conn_close = fake_op_close,
     .conn_abort = fake_op_abort,
     .conn_wake = fake_op_wake,
     .connect = fake_op_connect,
     .spawn = fake_op_spawn,
+    .ask_stream = fake_op_ask_stream,
     .listen = fake_op_listen,
     .resolve = fake_op_resolve,
     .send = fake_op_frame,
     .store = fake_op_store,
     .wake_at = fake_op_wake_at,
     .wall_ms = fake_op_wall,
+    .load = fake_op_load,
     .random = fake_op_random,
     .stop = fake_op_stop,
 };
@@ -440,6 +468,23 @@ fake_accept(struct fake_env *f, const struct role_ops *ops, void *role,
 	CHECK(error == 0);
 	fake_conn(f, conn)->is_accepted = true;
 	ops->accepted(role, f->now_ms, conn, 0, &from);
+	return conn;
+}
+
+/* A connection at LISTENER of user UID at a local socket; with ROLE_NO_LISTENER
+   a stream from another role. */
+FAKE_UNUSED static role_conn
+fake_accept_local(struct fake_env *f, const struct role_ops *ops, void *role,
+    size_t listener, uint32_t uid)
+{
+	struct conf_address from = {.family = 0};
+	role_conn conn = fake_conn_new(f);
+
+	fake_set_role(f, ops, role);
+	fake_conn(f, conn)->is_accepted = true;
+	fake_conn(f, conn)->has_user = listener != ROLE_NO_LISTENER;
+	fake_conn(f, conn)->uid = uid;
+	ops->accepted(role, f->now_ms, conn, listener, &from);
 	return conn;
 }
 

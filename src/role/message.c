@@ -283,6 +283,7 @@ codec_session_start(struct codec *c, struct message *m)
 	codec_str(c, &m->u.session_start.host, MAIL_DOMAIN_MAX);
 	codec_u16(c, &m->u.session_start.port);
 	codec_u32(c, &m->u.session_start.job);
+	codec_str(c, &m->u.session_start.trace, MESSAGE_NAMES_MAX);
 }
 
 static void
@@ -451,6 +452,7 @@ codec_list_destination(struct codec *c, struct message *m)
 	codec_str(c, &m->u.list_destination.state, MESSAGE_STATE_MAX);
 	codec_str(c, &m->u.list_destination.answer, STORE_STATUS_MAX);
 	codec_u64(c, &m->u.list_destination.next_ms);
+	codec_u64(c, &m->u.list_destination.answered_ms);
 }
 
 static void
@@ -488,6 +490,51 @@ codec_change_done(struct codec *c, struct message *m)
 	codec_u64(c, &m->u.change_done.leased_count);
 	codec_u64(c, &m->u.change_done.moved_count);
 	codec_u64(c, &m->u.change_done.next_key);
+}
+
+static void
+codec_run(struct codec *c, struct message *m)
+{
+	struct store_select_term *term;
+
+	codec_u64(c, &m->u.run.request);
+	codec_bool(c, &m->u.run.is_verbose);
+	m->u.run.order = (enum message_run_order)codec_range(
+	    c, m->u.run.order, 0, MESSAGE_RUN_ANY);
+	codec_u64(c, &m->u.run.age_ms);
+	codec_u64(c, &m->u.run.rank_max);
+	m->u.run.terms = codec_array(c, m->u.run.terms, &m->u.run.term_count,
+	    sizeof(m->u.run.terms[0]), STORE_SELECT_MAX, 12);
+	for (size_t i = 0; i < m->u.run.term_count; i++) {
+		term = &m->u.run.terms[i];
+		term->field = (enum store_select_field)codec_range(
+		    c, term->field, 0, STORE_SELECT_FIELDS - 1);
+		codec_bool(c, &term->is_not);
+		codec_str(c, &term->text, STORE_SELECT_TEXT_MAX);
+	}
+}
+
+static void
+codec_run_text(struct codec *c, struct message *m)
+{
+	codec_u64(c, &m->u.run_text.request);
+	codec_str(c, &m->u.run_text.text, MESSAGE_TEXT_BYTES);
+}
+
+static void
+codec_run_done(struct codec *c, struct message *m)
+{
+	codec_u64(c, &m->u.run_done.request);
+	codec_error(c, &m->u.run_done.error);
+	m->u.run_done.status = codec_range(c, m->u.run_done.status, 0, 255);
+	codec_u64(c, &m->u.run_done.count);
+}
+
+static void
+codec_trace(struct codec *c, struct message *m)
+{
+	codec_u32(c, &m->u.trace.session);
+	codec_str(c, &m->u.trace.text, MESSAGE_TEXT_BYTES);
 }
 
 #define ROLE_BIT(kind) (1u << (kind))
@@ -531,6 +578,10 @@ static const struct message_rule {
     [MESSAGE_LIST_END] = {FROM_QUEUE, FROM_CONTROL, codec_list_end},
     [MESSAGE_CHANGE] = {FROM_CONTROL, FROM_QUEUE, codec_change},
     [MESSAGE_CHANGE_DONE] = {FROM_QUEUE, FROM_CONTROL, codec_change_done},
+    [MESSAGE_RUN] = {FROM_CONTROL, FROM_QUEUE, codec_run},
+    [MESSAGE_RUN_TEXT] = {FROM_QUEUE, FROM_CONTROL, codec_run_text},
+    [MESSAGE_RUN_DONE] = {FROM_QUEUE, FROM_CONTROL, codec_run_done},
+    [MESSAGE_TRACE] = {FROM_DELIVER, FROM_QUEUE, codec_trace},
 };
 
 int

@@ -13,6 +13,7 @@
 #include "mail/envelope.h"
 #include "role/env.h"
 #include "smtp/client.h"
+#include "store/select.h"
 #include "store/store.h"
 
 #include <stdbool.h>
@@ -23,6 +24,8 @@
 #define MESSAGE_FRAME_MAX   262144
 #define MESSAGE_DOMAINS_MAX 100
 #define MESSAGE_ARENA_MAX   (1 << 20) /* for arrays of one decoded frame */
+#define MESSAGE_NAMES_MAX   4000      /* bytes of recipients for people */
+#define MESSAGE_TEXT_BYTES  32768     /* of what people read, in one frame */
 #define MESSAGE_CREDIT                                                         \
 	262144 /* bytes of content before the first                            \
 	          MESSAGE_INTAKE_CREDIT */
@@ -62,6 +65,12 @@ enum message_type {
 	MESSAGE_LIST_END,
 	MESSAGE_CHANGE,
 	MESSAGE_CHANGE_DONE,
+	/* control to queue, and back: try what waits, once. */
+	MESSAGE_RUN,
+	MESSAGE_RUN_TEXT,
+	MESSAGE_RUN_DONE,
+	/* deliver to queue: what a traced session says, for people. */
+	MESSAGE_TRACE,
 	MESSAGE_TYPES
 };
 
@@ -79,6 +88,19 @@ enum message_steer {
 	MESSAGE_STEER_REQUEUE, /* routed anew, and tried at once */
 	MESSAGE_STEER_EXPIRE,  /* returned to the sender */
 };
+
+/* What is tried first in a run; PRIORITY is sendmail's. */
+enum message_run_order {
+	MESSAGE_RUN_PRIORITY, /* by class, size, recipients and tries */
+	MESSAGE_RUN_HOST,     /* by destination */
+	MESSAGE_RUN_TIME,     /* of arrival */
+	MESSAGE_RUN_NAME,     /* of the message: its id */
+	MESSAGE_RUN_ANY,      /* as it is found */
+};
+
+/* What MESSAGE_RUN's rank_max counts from: a priority as sendmail writes it, in
+   P lines, is that much less. */
+#define MESSAGE_RUN_RANK_BASE (UINT64_C(1) << 40)
 
 struct message_job_result {
 	uint32_t index; /* number of the recipient in its message */
@@ -148,6 +170,9 @@ struct message {
 			struct str host; /* SMTP: name or address; MX: domain */
 			uint16_t port;
 			uint32_t job; /* MAILDIR */
+			/* For whom the first message is, for people; if not
+			   empty MESSAGE_TRACE is wanted. */
+			struct str trace;
 		} session_start;
 		struct {
 			uint32_t session;
@@ -223,6 +248,7 @@ struct message {
 			struct str answer; /* last trouble of its host */
 			uint64_t
 			    next_ms; /* from now until the next try, 0 = none */
+			uint64_t answered_ms; /* queue time, 0 = none */
 		} list_destination;
 		struct {
 			uint64_t request;
@@ -253,6 +279,29 @@ struct message {
 			uint64_t moved_count; /* REQUEUE: destination new */
 			uint64_t next_key; /* ask on behind it; 0 = all done */
 		} change_done;
+		struct {
+			uint64_t request;
+			bool is_verbose; /* one session, and RUN_TEXT */
+			enum message_run_order order;
+			uint64_t age_ms;   /* tried within it: left out */
+			uint64_t rank_max; /* over it: left out; 0 = none */
+			struct store_select_term *terms; /* none = all */
+			size_t term_count;
+		} run;
+		struct {
+			uint64_t request;
+			struct str text; /* lines, at most MESSAGE_TEXT_BYTES */
+		} run_text;
+		struct {
+			uint64_t request;
+			int error;       /* 0 or -errno */
+			uint32_t status; /* of the last that failed for good */
+			uint64_t count;  /* of messages that were tried */
+		} run_done;
+		struct {
+			uint32_t session;
+			struct str text; /* as above */
+		} trace;
 	} u;
 };
 

@@ -127,6 +127,7 @@ sample_session(struct sample *s, enum message_type type)
 		m->u.session_start.host = text_of(255);
 		m->u.session_start.port = 65535;
 		m->u.session_start.job = 12;
+		m->u.session_start.trace = text_of(MESSAGE_NAMES_MAX);
 	} else if (type == MESSAGE_JOB) {
 		m->u.job.lease = 5;
 		m->u.job.id = text_of(1);
@@ -210,6 +211,7 @@ sample_list(struct sample *s, enum message_type type)
 		m->u.list_destination.state = text_of(32);
 		m->u.list_destination.answer = text_of(500);
 		m->u.list_destination.next_ms = 10;
+		m->u.list_destination.answered_ms = 11;
 	} else if (type == MESSAGE_LIST_END) {
 		m->u.list_end.error = -4095;
 		m->u.list_end.is_more = true;
@@ -251,6 +253,45 @@ sample_list(struct sample *s, enum message_type type)
 	}
 }
 
+static struct store_select_term sample_terms[STORE_SELECT_MAX];
+
+static void
+sample_run(struct sample *s, enum message_type type)
+{
+	struct message *m = &s->m;
+
+	s->from = ROLE_QUEUE;
+	s->to = ROLE_CONTROL;
+	m->u.run.request = 13; /* first in all but the last of them */
+	if (type == MESSAGE_RUN) {
+		s->from = ROLE_CONTROL;
+		s->to = ROLE_QUEUE;
+		m->u.run.is_verbose = true;
+		m->u.run.order = MESSAGE_RUN_ANY;
+		m->u.run.age_ms = 14;
+		m->u.run.rank_max = UINT64_MAX;
+		for (size_t i = 0; i < STORE_SELECT_MAX; i++) {
+			memset(&sample_terms[i], 0, sizeof(sample_terms[i]));
+			sample_terms[i].field = STORE_SELECT_REASON;
+			sample_terms[i].is_not = true;
+			sample_terms[i].text = text_of(STORE_SELECT_TEXT_MAX);
+		}
+		m->u.run.terms = sample_terms;
+		m->u.run.term_count = STORE_SELECT_MAX;
+	} else if (type == MESSAGE_RUN_TEXT) {
+		m->u.run_text.text = text_of(MESSAGE_TEXT_BYTES);
+	} else if (type == MESSAGE_RUN_DONE) {
+		m->u.run_done.error = -EBUSY;
+		m->u.run_done.status = 255;
+		m->u.run_done.count = UINT64_MAX;
+	} else {
+		s->from = ROLE_DELIVER;
+		s->to = ROLE_QUEUE;
+		m->u.trace.session = UINT32_MAX;
+		m->u.trace.text = text_of(MESSAGE_TEXT_BYTES);
+	}
+}
+
 static struct sample
 sample_of(enum message_type type)
 {
@@ -263,6 +304,8 @@ sample_of(enum message_type type)
 		sample_intake(&s, type);
 	else if (type >= MESSAGE_SESSION_START && type <= MESSAGE_SESSION_END)
 		sample_session(&s, type);
+	else if (type >= MESSAGE_RUN && type <= MESSAGE_TRACE)
+		sample_run(&s, type);
 	else
 		sample_list(&s, type);
 	return s;
@@ -315,6 +358,8 @@ strip_pointers(struct message *m, const char *from, size_t size)
 		m->u.list_message.found.rows = NULL;
 	if (m->type == MESSAGE_TRIGGER)
 		m->u.trigger.domains = NULL;
+	if (m->type == MESSAGE_RUN)
+		m->u.run.terms = NULL;
 	memcpy(words, &m->u, sizeof(words));
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 		if (words[i] >= (uintptr_t)from &&

@@ -42,9 +42,9 @@ queue_ask_destinations(
 	q->env->ops->store(q->env, request);
 }
 
-void *
-role_queue_new(struct role_env *env, const struct conf *conf,
-    const struct store_info *info, uint64_t now_ms)
+static void *
+queue_new(struct role_env *env, const struct conf *conf,
+    const struct store_info *info, uint64_t now_ms, bool is_run_only)
 {
 	struct queue *q = mem_new(1, sizeof(*q));
 	unsigned char random[NEWID_RANDOM];
@@ -63,13 +63,38 @@ role_queue_new(struct role_env *env, const struct conf *conf,
 	env->ops->random(env, random, sizeof(random));
 	newid_init(&q->newid, random);
 	q->base_ms = store_time_resumed(info, env->ops->wall_ms(env)) - now_ms;
+	q->is_resuming =
+	    info->queue_ms > 0 &&
+	    queue_time(q, now_ms) - info->queue_ms <= conf->release_time_ms;
 	q->refill_ms = UINT64_MAX;
 	queue_room_init(q, &info->totals);
+	q->is_run_only = is_run_only;
+	/* The first run by the clock is at once. */
+	q->run_ms = is_run_only || conf->queue_interval_ms == 0
+	                ? UINT64_MAX
+	                : queue_time(q, now_ms);
 	/* Everything that is queued is looked at once: what may go, goes, and
 	   what was held for a site that is not held any more goes too. */
-	queue_ask_destinations(q, now_ms, STR(""), false);
+	if (is_run_only)
+		q->due_ms = UINT64_MAX;
+	else
+		queue_ask_destinations(q, now_ms, STR(""), false);
 	queue_step(q, now_ms);
 	return q;
+}
+
+void *
+role_queue_new(struct role_env *env, const struct conf *conf,
+    const struct store_info *info, uint64_t now_ms)
+{
+	return queue_new(env, conf, info, now_ms, false);
+}
+
+void *
+role_queue_new_run(struct role_env *env, const struct conf *conf,
+    const struct store_info *info, uint64_t now_ms)
+{
+	return queue_new(env, conf, info, now_ms, true);
 }
 
 void
@@ -80,6 +105,7 @@ role_queue_free(void *role)
 	while (q->peer_count > 0)
 		role_queue_ops.peer_down(
 		    q, 0, q->peers[q->peer_count - 1].peer);
+	queue_run_fini(q);
 	sched_free(q->sched);
 	queue_room_fini(q);
 	queue_host_fini(q);
@@ -175,6 +201,7 @@ queue_run_over(struct queue *q, const struct sched_decision *decision)
 	log_event(LOG_NOTE, "run-over", "", "destination=%s reason=%s",
 	    decision->name, decision->is_empty ? "empty" : "host-failed");
 	q->env->ops->store(q->env, request);
+	queue_release_over(q, decision->name);
 }
 
 static void
@@ -246,6 +273,8 @@ queue_earliest(const struct queue *q)
 		at = q->clock_ms;
 	if (!q->is_asking_due && q->due_ms < at)
 		at = q->due_ms;
+	if (q->run_ms < at)
+		at = q->run_ms;
 	if (queue_alarm_may_ask(q) && q->alarm_ms < at)
 		at = q->alarm_ms;
 	if (!q->is_asking_destinations && q->refill_ms < at)
@@ -263,8 +292,13 @@ queue_step(struct queue *q, uint64_t now_ms)
 	uint64_t time_ms = queue_time(q, now_ms), at;
 
 	queue_room_step(q, now_ms);
-	if (!q->is_stopping)
+	if (!q->is_stopping && !q->is_run_only)
 		queue_decide(q, now_ms);
+	if (time_ms >= q->run_ms) {
+		q->run_ms = time_ms + q->conf->queue_interval_ms;
+		queue_run_every(q);
+	}
+	queue_run_step(q, now_ms);
 	if (time_ms >= q->clock_ms)
 		queue_log_clock(q, now_ms);
 	if (!q->is_asking_due && time_ms >= q->due_ms)
@@ -317,8 +351,10 @@ queue_found_destination(
 			    (unsigned long long)d->messages);
 		return true;
 	}
-	if (is_start)
+	if (is_start) {
 		queue_steer_note(q, d, &route);
+		queue_release_resume(q, d, &route);
+	}
 	if (route.is_held || rows == 0)
 		return true;
 	target = route_target(&route);
@@ -348,12 +384,40 @@ queue_destinations_stored(
 		queue_steer_fix(q);
 }
 
+/* Tags of other requests are not numbers of ours alone. */
+static bool
+queue_is_of_run(const struct store_request *request)
+{
+	return (request->verb == STORE_FIND || request->verb == STORE_LEASE ||
+		   request->verb == STORE_REHOLD) &&
+	       (request->tag & QUEUE_TAG_RUN) != 0;
+}
+
+/* The store has come by mail that it was not given: it is asked what is ready,
+   and what is late. */
+static void
+queue_look_again(
+    struct queue *q, uint64_t now_ms, const struct store_request *request)
+{
+	if (request->totals.found_count == q->found_count || q->is_run_only)
+		return;
+	q->found_count = request->totals.found_count;
+	q->refill_ms = queue_time(q, now_ms);
+	queue_alarm_at(q, queue_time(q, now_ms));
+}
+
 static void
 queue_stored(void *role, uint64_t now_ms, struct store_request *request)
 {
 	struct queue *q = role;
 
 	queue_room_told(q, now_ms, request);
+	queue_look_again(q, now_ms, request);
+	if (queue_is_of_run(request)) {
+		queue_run_stored(q, now_ms, request);
+		queue_step(q, now_ms);
+		return;
+	}
 	switch (request->verb) {
 	case STORE_APPEND:
 	case STORE_STAGE:
@@ -446,6 +510,7 @@ queue_peer_down(void *role, uint64_t now_ms, role_peer peer)
 	queue_intake_peer_down(q, peer);
 	queue_session_peer_down(q, now_ms, peer);
 	queue_admin_peer_down(q, peer);
+	queue_run_peer_down(q, peer);
 	queue_step(q, now_ms);
 }
 
@@ -465,6 +530,11 @@ queue_dispatch(
 	case MESSAGE_JOB_RESULT:
 	case MESSAGE_SESSION_END:
 		return queue_session_message(q, now_ms, peer, m);
+	case MESSAGE_TRACE:
+		queue_run_trace(q, m);
+		return 0;
+	case MESSAGE_RUN:
+		return queue_run_message(q, peer, m);
 	case MESSAGE_TRIGGER:
 	case MESSAGE_LIST:
 	case MESSAGE_CHANGE:

@@ -4,6 +4,7 @@
  *
  *   queue.c          start, clock, dispatch, what is due
  *   queue_intake.c   messages that come in from receive
+ *   queue_alias.c    recipients that are aliases
  *   queue_room.c     how much may be stored: disk, queue, quotas of sites
  *   queue_session.c  sessions, leases and blocks for deliver
  *   queue_settle.c   what became of a lease
@@ -12,6 +13,7 @@
  *   queue_admin.c    triggers and listings
  *   queue_steer.c    hold, free, delete, requeue, expire
  *   queue_host.c     what hosts answered last
+ *   queue_run.h      runs: all that waits is tried once
  *
  * Nothing asynchronous keeps a pointer: requests to the store carry a number
  * in their tag, which is looked up when the answer comes.
@@ -39,6 +41,7 @@
 #define QUEUE_LEASES_SESSION 16
 #define QUEUE_PEERS_MAX      64
 #define QUEUE_ASKS_MAX       1000 /* triggers and listings in hand */
+#define QUEUE_PARTS_MAX      100  /* senders of one message, by its lists */
 
 /* A message that is coming in. */
 struct queue_intake_key {
@@ -46,19 +49,42 @@ struct queue_intake_key {
 	uint64_t peer;
 };
 
+/* What of it is stored as one message: the recipients with one sender. */
+struct queue_part {
+	uint64_t number; /* tag of its store requests */
+	struct queue_intake *intake;
+	struct store_message *message; /* NULL: the store has it */
+	size_t row_capacity;
+	struct queue_part *next;
+	UT_hash_handle hh; /* by number */
+};
+
+/* A recipient that was a list or many: its sender asked to be told. */
+struct queue_alias_note {
+	struct mail_recipient recipient;
+	enum mail_dsn_action action;
+	struct queue_alias_note *next;
+};
+
 struct queue_intake {
 	struct queue_intake_key key;
-	uint64_t number; /* tag of its store requests */
-	struct store_message *message;
-	size_t row_capacity;
+	struct arena arena;
+	char id[STORE_ID_MAX + 1];
+	struct mail_envelope envelope; /* as it came */
+	struct queue_part *parts;      /* at least one */
+	size_t part_count;
+	struct queue_alias_note *notes;
+	size_t note_count;
 	uint32_t crc32c;
-	uint32_t stages_in_hand;
+	uint32_t stages_in_hand, appends_in_hand; /* of all parts */
+	bool is_aliased;                          /* a recipient was */
+	bool is_discarded;                        /* an alias was for nobody */
+	bool is_begun;     /* content comes: the parts stand */
 	bool is_failed;    /* nothing more is kept; the commit is refused */
 	bool is_full;      /* failed for want of room */
 	bool is_site_full; /* failed for a site's quota */
 	bool is_committed; /* all came; waits for stages or for the append */
 	UT_hash_handle hh; /* by key */
-	UT_hash_handle hh_number; /* by number */
 };
 
 /* A take's answer, shared by the leases in it. */
@@ -76,9 +102,10 @@ struct queue_note {
 
 struct queue_lease {
 	uint64_t number;
-	uint32_t session; /* 0: leased by an alarm, or by ASK */
-	uint64_t ask;     /* 0: by none */
-	bool is_part;     /* may have left rows of its destination */
+	uint32_t session;      /* 0: leased by an alarm, or by ASK */
+	uint64_t ask;          /* 0: by none */
+	bool is_part;          /* may have left rows of its destination */
+	struct run_entry *run; /* of a run (queue_run.h), or NULL */
 	struct queue_take *take;
 	const struct store_lease *lease;
 	/* What became of it, once that is known. */
@@ -99,7 +126,9 @@ struct queue_session {
 	uint32_t wanted;
 	uint32_t lease_count;
 	bool is_taking;
-	bool is_over; /* none was sent, or it ended */
+	bool is_over;           /* none was sent, or it ended */
+	struct run_target *run; /* of a run (queue_run.h), or NULL */
+	uint32_t ask_count;     /* leases that the run asked for */
 	/* The domain cannot take mail: what is taken is returned. */
 	char status[12];
 	char answer[STORE_STATUS_MAX + 1];
@@ -182,26 +211,33 @@ struct queue {
 	uint64_t number_last; /* of intakes, leases, asks */
 	uint64_t base_ms;     /* queue time = base_ms + now_ms */
 	uint64_t wake_ms;
-	uint64_t clock_ms;  /* when both clocks are logged next */
-	uint64_t due_ms;    /* when the store is asked what is due */
-	uint64_t refill_ms; /* when parked destinations are asked for */
-	uint64_t again_ms;  /* when settles are handed in again, 0 = none */
-	uint64_t alarm_ms;  /* when the store is asked for alarms */
+	uint64_t clock_ms;    /* when both clocks are logged next */
+	uint64_t found_count; /* of the store, as it was told last */
+	uint64_t due_ms;      /* when the store is asked what is due */
+	uint64_t refill_ms;   /* when parked destinations are asked for */
+	uint64_t again_ms;    /* when settles are handed in again, 0 = none */
+	uint64_t alarm_ms;    /* when the store is asked for alarms */
 	bool is_asking_due;
 	bool is_asking_alarm;
 	size_t alarm_lease_count; /* of the slice that is at work */
 	bool is_asking_destinations;
 	bool is_stopping;
+	bool is_resuming;      /* it was away for release-time or less */
 	uint64_t staged_bytes; /* content in memory, of all intakes */
 	struct queue_peer peers[QUEUE_PEERS_MAX];
 	size_t peer_count;
-	struct queue_intake *intakes, *intakes_by_number;
+	struct queue_intake *intakes;
+	struct queue_part *parts; /* of all intakes */
 	struct queue_session *sessions;
 	struct queue_lease *leases;
 	struct queue_ask *asks;
 	struct queue_room room;
 	struct queue_host *hosts;
-	bool *fix; /* sites whose rows need a new home, or NULL */
+	bool *fix;             /* sites whose rows need a new home, or NULL */
+	struct queue_run *run; /* in hand, with those that wait behind it */
+	uint32_t run_session_last;
+	bool is_run_only; /* nothing is done but runs */
+	uint64_t run_ms;  /* when the next run by the clock is, UINT64_MAX */
 	uint64_t bounces_lost_count;
 };
 
@@ -222,6 +258,28 @@ int queue_intake_message(
 void queue_intake_stored(
     struct queue *q, uint64_t now_ms, struct store_request *request);
 void queue_intake_peer_down(struct queue *q, role_peer peer);
+/* The part for SENDER, a new one if need be; NULL if there are too many. */
+struct queue_part *queue_intake_part(
+    struct queue *q, struct queue_intake *intake, struct str sender);
+/* Adds a recipient to a part; -ENOBUFS, -EINVAL. */
+int queue_intake_add(struct queue *q, struct queue_part *part,
+    const struct mail_recipient *recipient) __attribute__((warn_unused_result));
+
+/* Adds a recipient of the intake, or those whom it stands for as an alias; one
+   that is there already is not added again.  0 or -errno. */
+int queue_alias_take(struct queue *q, struct queue_intake *intake,
+    const struct mail_recipient *recipient) __attribute__((warn_unused_result));
+/* The notification that aliases were expanded, for a sender who asked for it;
+   NULL if none did, or (logged) if none can be made. */
+struct store_message *queue_alias_notice(
+    struct queue *q, const struct queue_intake *intake);
+/* True if mail for ALIAS gets to ADDRESS; it may be ALIAS itself. */
+bool queue_alias_reaches(
+    const struct queue *q, struct str alias, struct str address);
+/* Makes the rows of a message without any: for TO, or for whom it stands.
+   -EINVAL if it stands for nobody; -ENOBUFS. */
+int queue_alias_rows(struct queue *q, struct store_message *message,
+    const struct mail_recipient *to) __attribute__((warn_unused_result));
 
 void queue_room_init(struct queue *q, const struct store_totals *totals);
 void queue_room_fini(struct queue *q);
@@ -263,6 +321,12 @@ void queue_session_peer_down(struct queue *q, uint64_t now_ms, role_peer peer);
 void queue_session_lease_gone(struct queue *q, uint32_t session);
 struct queue_session *queue_session_find(
     const struct queue *q, uint32_t number);
+/* A session NUMBER with a deliver process for the route, traced for the
+   recipients TRACE unless that is empty; NULL if no process is there. */
+struct queue_session *queue_session_open(struct queue *q, uint32_t number,
+    const struct route *route, struct str trace);
+void queue_session_send_job(struct queue *q,
+    const struct queue_session *session, const struct queue_lease *lease);
 struct queue_lease *queue_lease_find(const struct queue *q, uint64_t number);
 
 /* Lease FROM of the take, for SESSION. */
@@ -290,8 +354,13 @@ void queue_settle_stored(
 /* Hands in again what the store had no room for. */
 void queue_settle_again(struct queue *q);
 
+/* Whether conf.postmaster is told of what failed for TO and has no sender who
+   could be.  Of what failed on its way to the postmaster nobody is. */
+bool queue_notice_has_postmaster(
+    const struct queue *q, const struct mail_recipient *to);
 /* The notification about the lease as its notes want it, with CONTENT (or
-   the head of it); NULL, and logged, where none can be made. */
+   the head of it), to the sender or else to the postmaster; NULL, and logged,
+   where none can be made. */
 struct store_message *queue_notice_new(struct queue *q, uint64_t now_ms,
     const struct queue_lease *lease, struct str content, bool is_whole);
 
@@ -314,6 +383,12 @@ int queue_admin_message(
 void queue_admin_stored(
     struct queue *q, uint64_t now_ms, struct store_request *request);
 void queue_admin_peer_down(struct queue *q, role_peer peer);
+/* The run of DESTINATION is over: a new role will not take it up. */
+void queue_release_over(struct queue *q, const char *destination);
+/* At start: takes up a release that was in progress when the role before
+   ended, if D tells of one. */
+void queue_release_resume(struct queue *q, const struct store_destination *d,
+    const struct route *route);
 struct queue_ask *queue_ask_new(
     struct queue *q, role_peer peer, enum message_type type, uint64_t request);
 void queue_ask_free(struct queue *q, struct queue_ask *ask);
@@ -333,15 +408,52 @@ void queue_steer_note(struct queue *q, const struct store_destination *d,
 /* Gives the next of these their new home. */
 void queue_steer_fix(struct queue *q);
 
-/* The host of DESTINATION failed with ANSWER; "": it did not. */
-void queue_host_note(
-    struct queue *q, struct str destination, struct str answer);
+/* The host of DESTINATION failed with ANSWER at queue time TIME_MS; "": it did
+   not. */
+void queue_host_note(struct queue *q, uint64_t time_ms, struct str destination,
+    struct str answer);
 struct str queue_host_answer(const struct queue *q, const struct route *route);
+/* When that was; 0 = there is none. */
+uint64_t queue_host_answered(const struct queue *q, const struct route *route);
 void queue_host_fini(struct queue *q);
+
+/* Who asks for a run. */
+int queue_run_message(struct queue *q, role_peer peer, const struct message *m);
+void queue_run_peer_down(struct queue *q, role_peer peer);
+/* A run for nobody, unless one is at work still. */
+void queue_run_every(struct queue *q);
+/* Goes on; after every event. */
+void queue_run_step(struct queue *q, uint64_t now_ms);
+/* The answer to a request of a run, which takes it. */
+void queue_run_stored(
+    struct queue *q, uint64_t now_ms, struct store_request *request);
+/* False while a process for one run has not tried everything. */
+bool queue_run_may_alarm(const struct queue *q);
+/* Gives a session of a run what it wants. */
+void queue_run_feed(struct queue *q, struct queue_session *session);
+/* A session of a run says something. */
+void queue_run_trace(struct queue *q, const struct message *m);
+/* Results of a lease of a run came. */
+void queue_run_results(
+    struct queue *q, const struct queue_lease *lease, const struct message *m);
+/* It was settled, with 0 or -errno, and will be freed. */
+void queue_run_settled(
+    struct queue *q, const struct queue_lease *lease, int error);
+/* A notification was stored with LEASE. */
+void queue_run_notice(struct queue *q, const struct queue_lease *lease,
+    const struct store_message *dsn);
+/* A session of a run ended as M says, or with its process; its caller frees
+   it.  IS_RETURNED: what waits there is to be returned. */
+void queue_run_session_ended(struct queue *q, uint64_t now_ms,
+    struct queue_session *session, const struct message *m, bool is_returned);
+void queue_run_session_lost(struct queue *q, struct queue_session *session);
+void queue_run_fini(struct queue *q);
 
 /* Tags of STORE_READ: blocks for deliver, or the head for a notification. */
 #define QUEUE_TAG_DSN (UINT64_C(1) << 63)
 /* Tag of a STORE_COUNT of queue_room.c. */
 #define QUEUE_TAG_ROOM (UINT64_C(1) << 62)
+/* Tag of what a run asks. */
+#define QUEUE_TAG_RUN (UINT64_C(1) << 61)
 
 #endif

@@ -87,9 +87,51 @@ admin_trigger(struct queue *q, role_peer peer, const struct message *m)
 	q->env->ops->store(q->env, request);
 }
 
+/* Remembers that all of DESTINATION is released since TIME_MS (0: no more), by
+   what the store keeps of parked ones: a destination that is held is never
+   parked, and one that is parked has failed at least once.  The domains of a
+   release in part are not kept; to take up more than was released would give
+   mail to who has no right to it, so that is forgotten. */
 static void
-admin_counted(
-    struct queue *q, struct queue_ask *ask, const struct store_request *request)
+release_note(struct queue *q, const char *destination, uint64_t time_ms)
+{
+	struct store_request *request = store_request_new(STORE_PARK);
+
+	request->u.park.destination =
+	    arena_copy(&request->arena, str_from(destination));
+	CHECK(request->u.park.destination.data != NULL);
+	request->u.park.due_ms = time_ms;
+	request->u.park.is_kept = true;
+	q->env->ops->store(q->env, request);
+}
+
+void
+queue_release_over(struct queue *q, const char *destination)
+{
+	release_note(q, destination, 0);
+}
+
+void
+queue_release_resume(struct queue *q, const struct store_destination *d,
+    const struct route *route)
+{
+	struct sched_target target = route_target(route);
+	uint64_t count = d->rows[STORE_HELD];
+
+	if (!route->is_held || d->due_ms == 0 || d->failures > 0)
+		return;
+	if (!q->is_resuming || count == 0) {
+		queue_release_over(q, route->name);
+		return;
+	}
+	log_event(LOG_NOTE, "release-resumed", "", "destination=%s count=%llu",
+	    route->name, (unsigned long long)count);
+	(void)sched_release(q->sched, &target, NULL, 0, count);
+}
+
+static void
+admin_counted(struct queue *q, uint64_t now_ms, struct queue_ask *ask,
+    const struct store_request *request)
 {
 	uint64_t count = request->u.count.messages;
 	enum message_trigger_result result = MESSAGE_TRIGGER_EMPTY;
@@ -109,6 +151,8 @@ admin_counted(
 		    "destination=%s count=%llu joined=%d", ask->site,
 		    (unsigned long long)count,
 		    result == MESSAGE_TRIGGER_ACTIVE);
+		if (route.is_held && ask->domain_count == 0)
+			release_note(q, ask->site, queue_time(q, now_ms));
 	}
 	trigger_answer(q, ask->peer, ask->request, result, count);
 	queue_ask_free(q, ask);
@@ -187,6 +231,17 @@ admin_list(
 	q->env->ops->store(q->env, request);
 }
 
+/* A row that waits for its host and never met it has the host's trouble. */
+static void
+admin_fill_status(const struct queue *q, struct store_found_row *row)
+{
+	struct route route;
+
+	if (row->lane == STORE_READY && row->status.size == 0 &&
+	    route_of_destination(q->conf, row->destination, &route) == 0)
+		row->status = queue_host_answer(q, &route);
+}
+
 static void
 admin_found(struct queue *q, uint64_t now_ms, struct queue_ask *ask,
     const struct store_request *request)
@@ -198,6 +253,8 @@ admin_found(struct queue *q, uint64_t now_ms, struct queue_ask *ask,
 	for (size_t i = 0; i < count; i++) {
 		const struct store_found *found = &request->u.find.found[i];
 
+		for (size_t at = 0; at < found->row_count; at++)
+			admin_fill_status(q, &found->rows[at]);
 		for (size_t at = 0; at < found->row_count;
 		     at += ADMIN_FRAME_ROWS) {
 			struct message m = {
@@ -242,11 +299,14 @@ admin_destinations(struct queue *q, uint64_t now_ms, struct queue_ask *ask,
 
 		m.u.list_destination.state = str_from(
 		    sched_state(q->sched, d->name, is_held, time_ms, &due_ms));
-		if (has_route)
+		if (has_route) {
 			m.u.list_destination.answer =
 			    queue_host_answer(q, &route);
-		else
+			m.u.list_destination.answered_ms =
+			    queue_host_answered(q, &route);
+		} else {
 			m.u.list_destination.state = STR("no-route");
+		}
 		if (due_ms > time_ms)
 			m.u.list_destination.next_ms = due_ms - time_ms;
 		queue_send(q, ask->peer, &m);
@@ -305,7 +365,7 @@ queue_admin_stored(
 		return;
 	}
 	if (request->verb == STORE_COUNT)
-		admin_counted(q, ask, request);
+		admin_counted(q, now_ms, ask, request);
 	else if (request->verb == STORE_FIND)
 		admin_found(q, now_ms, ask, request);
 	else

@@ -45,7 +45,7 @@ bool
 queue_alarm_may_ask(const struct queue *q)
 {
 	return !q->is_asking_alarm && q->alarm_lease_count == 0 &&
-	       !q->is_stopping;
+	       !q->is_stopping && queue_run_may_alarm(q);
 }
 
 void

@@ -491,6 +491,53 @@ test_stopped_mail_does_not_expire(void **state)
 	world_fini(&w);
 }
 
+/* The status of the first row of the listing, as people are shown it; in M. */
+static struct str
+shown_status(struct world *w, struct message *m)
+{
+	struct message list = {.type = MESSAGE_LIST};
+
+	list.u.list.count = STORE_PAGE_MAX;
+	give(w, CONTROL, &list);
+	expect(w, CONTROL, MESSAGE_LIST_MESSAGE, m);
+	return m->u.list_message.found.rows[0].status;
+}
+
+/* Its host never answered: what kept it is told, and shown. */
+static void
+test_trouble_of_the_host_is_told(void **state)
+{
+	static const char *const late[] = {"Action: delayed\r\n",
+	    "Status: 4.4.1\r\n",
+	    "Diagnostic-Code: x-sendq; connect to 127.0.0.9: refused\r\n",
+	    NULL};
+	static const char *const lost[] = {"Action: failed\r\n",
+	    "Status: 4.4.7\r\n",
+	    "x-sendq; delivery time expired: connect to 127.0.0.9:\r\n refused",
+	    "!Remote-MTA", NULL};
+	struct message m, end = {.type = MESSAGE_SESSION_END};
+	struct world w;
+
+	world_open(&w, config);
+	come_one(&w, "u@away.test", 0);
+	expect(&w, DELIVER, MESSAGE_SESSION_START, &m);
+	end.u.session_end.session = m.u.session_start.session;
+	end.u.session_end.is_failed = true;
+	end.u.session_end.status = STR("4.4.1");
+	end.u.session_end.answer = STR("connect to 127.0.0.9: refused");
+	give(&w, DELIVER, &end);
+	assert_true(str_equal(shown_status(&w, &m), end.u.session_end.answer));
+	/* Who holds it keeps it, not the host. */
+	change(&w, STORE_CHANGE_HOLD);
+	assert_int_equal(shown_status(&w, &m).size, 0);
+	change(&w, STORE_CHANGE_FREE);
+	pass(&w, HOUR);
+	expect_notice(&w, late);
+	pass(&w, HOUR);
+	expect_notice(&w, lost);
+	world_fini(&w);
+}
+
 /* What is released comes by rank: by age, small before large, other before
    bulk; and what is bulk, or large, is not passed by for ever. */
 static void
@@ -536,6 +583,7 @@ main(void)
 	    cmocka_unit_test(test_held_mail_expires),
 	    cmocka_unit_test(test_each_site_has_its_time),
 	    cmocka_unit_test(test_late_mail_is_told_of_once),
+	    cmocka_unit_test(test_trouble_of_the_host_is_told),
 	    cmocka_unit_test(test_longer_time),
 	    cmocka_unit_test(test_who_is_not_told_of_delay),
 	    cmocka_unit_test(test_held_site_may_tell),

@@ -14,6 +14,7 @@
 struct queue_host {
 	char *name;
 	char answer[HOST_ANSWER_MAX + 1];
+	uint64_t answered_ms;
 	UT_hash_handle hh; /* in order of their last answer */
 };
 
@@ -36,7 +37,8 @@ host_drop(struct queue *q, struct queue_host *host)
 }
 
 void
-queue_host_note(struct queue *q, struct str destination, struct str answer)
+queue_host_note(struct queue *q, uint64_t time_ms, struct str destination,
+    struct str answer)
 {
 	struct queue_host *host;
 	struct route route;
@@ -54,6 +56,7 @@ queue_host_note(struct queue *q, struct str destination, struct str answer)
 	name = route_target(&route).host;
 	host = mem_new(1, sizeof(*host));
 	host->name = mem_copy_text(name.data, name.size);
+	host->answered_ms = time_ms;
 	snprintf(host->answer, sizeof(host->answer), "%.*s", STR_ARG(answer));
 	HASH_ADD_KEYPTR(hh, q->hosts, host->name, name.size, host);
 }
@@ -64,6 +67,14 @@ queue_host_answer(const struct queue *q, const struct route *route)
 	const struct queue_host *host = host_find(q, route);
 
 	return host != NULL ? str_from(host->answer) : STR("");
+}
+
+uint64_t
+queue_host_answered(const struct queue *q, const struct route *route)
+{
+	const struct queue_host *host = host_find(q, route);
+
+	return host != NULL ? host->answered_ms : 0;
 }
 
 void

@@ -2,6 +2,13 @@
  * The notification about a lease: one message for all of its recipients whose
  * sender is to be told of something.  It comes from the null sender and asks
  * for no notification itself (RFC 3461 6.1).
+ *
+ * Where there is no sender to tell (the message is a notification itself, RFC
+ * 5321 4.5.5), or he has no route, the postmaster gets what failed, in a
+ * message of the same form.
+ *
+ * Invariant: of what failed on its way to the postmaster nobody is told, so
+ * that no notification is made of a notification of a notification.
  */
 #include "base/check.h"
 #include "base/log.h"
@@ -41,10 +48,33 @@ notice_recipient(const struct queue_lease *lease, size_t i)
 	return to;
 }
 
-/* Writes the notification's content; -ENOBUFS if it does not fit. */
+bool
+queue_notice_has_postmaster(
+    const struct queue *q, const struct mail_recipient *to)
+{
+	return q->conf->postmaster.size > 0 &&
+	       !queue_alias_reaches(q, q->conf->postmaster, to->address);
+}
+
+/* Whether the notification tells of recipient I; IS_LOST: to the postmaster,
+   who wants to know of failures only. */
+static bool
+notice_is_for(const struct queue *q, const struct queue_lease *lease, size_t i,
+    bool is_lost)
+{
+	const struct queue_note *note = &lease->notes[i];
+
+	if (!note->is_wanted || !is_lost)
+		return note->is_wanted;
+	return note->action == MAIL_DSN_FAILED &&
+	       queue_notice_has_postmaster(q, &lease->lease->rows[i].recipient);
+}
+
+/* Writes the notification's content; -ENOBUFS if it does not fit.  IS_LOST: it
+   goes to the postmaster. */
 static int
 notice_write(struct queue *q, const struct queue_lease *lease,
-    struct store_message *dsn, struct str content, bool is_whole)
+    struct store_message *dsn, bool is_lost, struct str content, bool is_whole)
 {
 	const struct store_lease *l = lease->lease;
 	struct mail_dsn_recipient *recipients =
@@ -64,6 +94,8 @@ notice_write(struct queue *q, const struct queue_lease *lease,
 	uint64_t expire_ms;
 	int error;
 
+	if (is_lost)
+		what.postmaster = q->conf->postmaster;
 	(void)!route_of_destination(q->conf, l->destination, &route);
 	expire_ms = l->arrival_ms + route.expire_ms;
 	what.is_kept = route.is_held;
@@ -74,7 +106,7 @@ notice_write(struct queue *q, const struct queue_lease *lease,
 	if (lease->session != 0)
 		what.attempt_wall_ms = dsn->arrival_wall_ms;
 	for (size_t i = 0; i < lease->result_count; i++)
-		if (lease->notes[i].is_wanted)
+		if (notice_is_for(q, lease, i, is_lost))
 			recipients[what.recipient_count++] =
 			    notice_recipient(lease, i);
 	error = mail_dsn_put(&dsn->content, &what);
@@ -105,13 +137,14 @@ notice_lost(struct queue *q, const struct queue_lease *lease)
 	    (unsigned long long)q->bounces_lost_count);
 }
 
-struct store_message *
-queue_notice_new(struct queue *q, uint64_t now_ms,
-    const struct queue_lease *lease, struct str content, bool is_whole)
+/* The notification to ADDRESS; NULL if it cannot be made. */
+static struct store_message *
+notice_new(struct queue *q, uint64_t now_ms, const struct queue_lease *lease,
+    struct str address)
 {
 	struct store_message *dsn = store_message_new();
 	struct mail_recipient to = {
-	    .address = lease->lease->envelope.sender,
+	    .address = address,
 	    .notify = MAIL_NOTIFY_NEVER,
 	};
 
@@ -119,10 +152,42 @@ queue_notice_new(struct queue *q, uint64_t now_ms,
 	dsn->arrival_ms = queue_time(q, now_ms);
 	dsn->arrival_wall_ms = q->env->ops->wall_ms(q->env);
 	dsn->envelope.is_smtputf8 = lease->lease->envelope.is_smtputf8;
-	dsn->rows = arena_new(&dsn->arena, sizeof(dsn->rows[0]));
-	CHECK(dsn->rows != NULL);
-	if (queue_add_row(q, dsn, 1, &to) < 0 ||
-	    notice_write(q, lease, dsn, content, is_whole) < 0) {
+	if (queue_alias_rows(q, dsn, &to) == 0)
+		return dsn;
+	store_message_free(dsn);
+	return NULL;
+}
+
+/* Whether there is anything to tell the postmaster of. */
+static bool
+notice_has_lost(const struct queue *q, const struct queue_lease *lease)
+{
+	for (size_t i = 0; i < lease->result_count; i++)
+		if (notice_is_for(q, lease, i, true))
+			return true;
+	return false;
+}
+
+struct store_message *
+queue_notice_new(struct queue *q, uint64_t now_ms,
+    const struct queue_lease *lease, struct str content, bool is_whole)
+{
+	struct str sender = lease->lease->envelope.sender;
+	struct store_message *dsn = NULL;
+	bool is_lost;
+
+	if (sender.size > 0)
+		dsn = notice_new(q, now_ms, lease, sender);
+	is_lost = dsn == NULL;
+	if (is_lost && notice_has_lost(q, lease)) {
+		dsn = notice_new(q, now_ms, lease, q->conf->postmaster);
+		if (dsn != NULL)
+			log_event(LOG_NOTE, "postmaster-told", lease->lease->id,
+			    "dsn=%s to=%.*s", dsn->id,
+			    STR_ARG(q->conf->postmaster));
+	}
+	if (dsn == NULL ||
+	    notice_write(q, lease, dsn, is_lost, content, is_whole) < 0) {
 		notice_lost(q, lease);
 		store_message_free(dsn);
 		return NULL;

@@ -65,17 +65,41 @@ session_count_peer(struct queue *q, role_peer peer)
 			q->peers[i].session_count--;
 }
 
+struct queue_session *
+queue_session_open(struct queue *q, uint32_t number, const struct route *route,
+    struct str trace)
+{
+	struct queue_peer *peer = session_pick_peer(q);
+	struct message m = {.type = MESSAGE_SESSION_START};
+	struct queue_session *session;
+
+	if (peer == NULL)
+		return NULL;
+	session = mem_new(1, sizeof(*session));
+	session->number = number;
+	session->peer = peer->peer;
+	memcpy(session->destination, route->name, sizeof(route->name));
+	HASH_ADD(hh, q->sessions, number, sizeof(session->number), session);
+	peer->session_count++;
+	m.u.session_start.session = session->number;
+	m.u.session_start.destination = str_from(route->name);
+	m.u.session_start.kind = route->kind;
+	m.u.session_start.host = str_from(route->next);
+	m.u.session_start.port = route->port;
+	m.u.session_start.job = route->job;
+	m.u.session_start.trace = trace;
+	queue_send(q, peer->peer, &m);
+	return session;
+}
+
 void
 queue_session_start(
     struct queue *q, uint64_t now_ms, const struct sched_decision *decision)
 {
-	struct queue_peer *peer = session_pick_peer(q);
 	uint64_t time_ms = queue_time(q, now_ms);
-	struct queue_session *session;
-	struct message m = {.type = MESSAGE_SESSION_START};
 	struct route route;
 
-	if (peer == NULL) {
+	if (session_pick_peer(q) == NULL) {
 		sched_ended(
 		    q->sched, decision->session, SCHED_END_LOST, time_ms);
 		return;
@@ -88,19 +112,7 @@ queue_session_start(
 		    q->sched, decision->session, SCHED_END_FAILED, time_ms);
 		return;
 	}
-	session = mem_new(1, sizeof(*session));
-	session->number = decision->session;
-	session->peer = peer->peer;
-	memcpy(session->destination, route.name, sizeof(route.name));
-	HASH_ADD(hh, q->sessions, number, sizeof(session->number), session);
-	peer->session_count++;
-	m.u.session_start.session = session->number;
-	m.u.session_start.destination = str_from(route.name);
-	m.u.session_start.kind = route.kind;
-	m.u.session_start.host = str_from(route.next);
-	m.u.session_start.port = route.port;
-	m.u.session_start.job = route.job;
-	queue_send(q, peer->peer, &m);
+	(void)queue_session_open(q, decision->session, &route, STR(""));
 }
 
 static void
@@ -151,6 +163,10 @@ session_feed(struct queue *q, struct queue_session *session)
 	    .u.job_none.session = session->number,
 	};
 
+	if (session->run != NULL) {
+		queue_run_feed(q, session);
+		return;
+	}
 	if (session->is_over || session->is_taking || session->wanted == 0)
 		return;
 	if (!q->is_stopping && sched_may_take(q->sched, session->number,
@@ -179,8 +195,8 @@ queue_lease_new(struct queue *q, struct queue_take *take, uint32_t session,
 	return lease;
 }
 
-static void
-session_send_job(struct queue *q, const struct queue_session *session,
+void
+queue_session_send_job(struct queue *q, const struct queue_session *session,
     const struct queue_lease *lease)
 {
 	const struct store_lease *l = lease->lease;
@@ -202,9 +218,12 @@ session_send_job(struct queue *q, const struct queue_session *session,
 	};
 
 	m.u.job.rows = mem_new(l->row_count, sizeof(m.u.job.rows[0]));
+	/* In a run the last goes first, as sendmail has it. */
 	for (size_t i = 0; i < l->row_count; i++) {
-		m.u.job.rows[i].index = l->rows[i].index;
-		m.u.job.rows[i].recipient = l->rows[i].recipient;
+		size_t from = lease->run != NULL ? l->row_count - 1 - i : i;
+
+		m.u.job.rows[i].index = l->rows[from].index;
+		m.u.job.rows[i].recipient = l->rows[from].recipient;
 	}
 	queue_send(q, session->peer, &m);
 	free(m.u.job.rows);
@@ -223,7 +242,7 @@ session_got(struct queue *q, uint64_t now_ms, struct queue_session *session,
 	if (session->wanted > 0)
 		session->wanted--;
 	if (session->peer != 0)
-		session_send_job(q, session, lease);
+		queue_session_send_job(q, session, lease);
 	else
 		queue_settle_all(q, now_ms, lease, SMTP_PERMANENT,
 		    session->status, session->answer);
@@ -315,11 +334,17 @@ session_ended(struct queue *q, uint64_t now_ms, struct queue_session *session,
 		log_event(LOG_NOTE, "session-failed", "",
 		    "destination=%s answer=%.*s", session->destination,
 		    STR_ARG(m->u.session_end.answer));
-	queue_host_note(q, str_from(session->destination),
+	queue_host_note(q, queue_time(q, now_ms),
+	    str_from(session->destination),
 	    is_failed ? m->u.session_end.answer : STR(""));
 	session_count_peer(q, session->peer);
 	session_return_leases(
 	    q, now_ms, session->number, SMTP_UNTRIED, "4.0.0", "");
+	if (session->run != NULL) {
+		queue_run_session_ended(q, now_ms, session, m, is_returned);
+		session_end(q, session, SCHED_END_GOOD, now_ms);
+		return;
+	}
 	if (!is_returned) {
 		session_end(q, session,
 		    is_failed ? SCHED_END_FAILED : SCHED_END_GOOD, now_ms);
@@ -418,6 +443,8 @@ queue_session_peer_down(struct queue *q, uint64_t now_ms, role_peer peer)
 		session_return_leases(q, now_ms, session->number,
 		    SMTP_TEMPORARY, "4.3.0",
 		    "451 4.3.0 delivery process ended");
+		if (session->run != NULL)
+			queue_run_session_lost(q, session);
 		session_end(q, session, SCHED_END_LOST, now_ms);
 	}
 }

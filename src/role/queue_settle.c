@@ -3,12 +3,14 @@
  * it: the store forgets the recipients only together with the bounce that
  * tells of them.  A 4xx keeps its recipient until its due time or the message's
  * end; a 5xx returns it.  No notification is ever made for the null sender
- * (RFC 5321 6.1): that ends in a log line and a counter.
+ * (RFC 5321 6.1): the postmaster is told, or it ends in a log line and a
+ * counter.
  */
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "role/queue.h"
+#include "store/mqueue/mqueue.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -73,15 +75,17 @@ static void
 settle_note_row(const struct settle *s, size_t i, struct str status)
 {
 	const struct store_lease *l = s->lease->lease;
-	uint8_t notify = l->rows[i].recipient.notify;
+	const struct mail_recipient *to = &l->rows[i].recipient;
+	uint8_t notify = to->notify;
 	bool has_sender = l->envelope.sender.size > 0;
 	bool is_local = s->route.kind == CONF_ROUTE_MAILDIR;
 
 	switch (s->lease->results[i].outcome) {
 	case STORE_FAILED:
 		settle_note(&s->lease->notes[i],
-		    has_sender &&
-			(notify == 0 || (notify & MAIL_NOTIFY_FAILURE) != 0),
+		    has_sender
+			? notify == 0 || (notify & MAIL_NOTIFY_FAILURE) != 0
+			: queue_notice_has_postmaster(s->q, to),
 		    MAIL_DSN_FAILED, status);
 		break;
 	case STORE_DELIVERED:
@@ -159,6 +163,21 @@ settle_status_of(struct str answer, const char *fallback)
 	return str_from(fallback);
 }
 
+/* Why a row came to its end without an answer of its own: as far as it is
+   known (memory only has it), what kept its host from being reached. */
+static struct str
+settle_expired_text(const struct settle *s)
+{
+	const char *what =
+	    s->route.is_held ? "not fetched in time" : "delivery time expired";
+	struct str answer = queue_host_answer(s->q, &s->route);
+	char text[STORE_STATUS_MAX + 1];
+
+	snprintf(text, sizeof(text), "%s%s%.*s", what,
+	    answer.size > 0 ? ": " : "", STR_ARG(answer));
+	return settle_copy(s, str_from(text));
+}
+
 /* Decides about a row whose alarm rang. */
 static void
 settle_alarm_row(const struct settle *s, size_t i)
@@ -176,19 +195,25 @@ settle_alarm_row(const struct settle *s, size_t i)
 		&row->recipient, row->is_told),
 	    .is_told = row->is_told,
 	};
-	if (s->time_ms >= end_ms) {
+	if (str_equal(l->destination, STR(MQUEUE_BAD))) {
+		to->outcome = STORE_FAILED;
+		to->status = STR("553 5.1.3 this is no address");
+		settle_note_row(s, i, STR("5.1.3"));
+	} else if (s->time_ms >= end_ms) {
 		to->outcome = STORE_FAILED;
 		if (to->status.size == 0)
-			to->status = s->route.is_held
-			                 ? STR("not fetched in time")
-			                 : STR("delivery time expired");
+			to->status = settle_expired_text(s);
 		settle_note_row(s, i, STR("4.4.7"));
 	} else if (s->time_ms >= to->alarm_ms) {
 		to->alarm_ms = end_ms;
 		to->is_told = true;
+		/* Of a row that never met its host, the host's trouble. */
+		if (to->status.size == 0)
+			to->status =
+			    settle_copy(s, queue_host_answer(s->q, &s->route));
 		settle_note(&s->lease->notes[i], true, MAIL_DSN_DELAYED,
 		    settle_status_of(
-			row->status, s->route.is_held ? "4.0.0" : "4.4.1"));
+			to->status, s->route.is_held ? "4.0.0" : "4.4.1"));
 	}
 	if (to->outcome == STORE_UNTRIED)
 		queue_alarm_at(s->q, to->alarm_ms);
@@ -203,7 +228,8 @@ settle_wants_dsn(struct queue *q, const struct queue_lease *lease)
 
 	for (size_t i = 0; i < lease->result_count; i++) {
 		is_wanted |= lease->notes[i].is_wanted;
-		if (has_sender || lease->results[i].outcome != STORE_FAILED)
+		if (has_sender || lease->notes[i].is_wanted ||
+		    lease->results[i].outcome != STORE_FAILED)
 			continue;
 		q->bounces_lost_count++;
 		log_event(LOG_WARN, "bounce-lost", lease->lease->id,
@@ -298,6 +324,8 @@ queue_settle_results(struct queue *q, uint64_t now_ms,
 	uint64_t untried = 0;
 
 	CHECK(m->type == MESSAGE_JOB_RESULT);
+	if (lease->run != NULL)
+		queue_run_results(q, lease, m);
 	s.is_relayed = m->u.job_result.is_relayed;
 	lease->mta = settle_mta(&s, m->u.job_result.host);
 	for (size_t i = 0; i < lease->result_count; i++) {
@@ -396,7 +424,7 @@ lease_free(struct queue *q, struct queue_lease *lease)
 	struct queue_take *take = lease->take;
 
 	HASH_DEL(q->leases, lease);
-	if (lease->session == 0 && lease->ask == 0)
+	if (lease->session == 0 && lease->ask == 0 && lease->run == NULL)
 		queue_alarm_settled(q);
 	arena_fini(&lease->arena);
 	free(lease);
@@ -414,6 +442,7 @@ settle_log(const struct queue_lease *lease, const struct store_request *request)
 	    [MAIL_DSN_FAILED] = "failed",
 	    [MAIL_DSN_DELAYED] = "delayed",
 	    [MAIL_DSN_RELAYED] = "relayed",
+	    [MAIL_DSN_EXPANDED] = "expanded",
 	    [MAIL_DSN_DELIVERED] = "delivered",
 	};
 	const struct store_message *dsn = request->u.settle.dsn;
@@ -461,8 +490,10 @@ queue_settle_stored(
 		    "error=%d", -request->error);
 	else
 		settle_log(lease, request);
-	if (request->error == 0 && request->u.settle.dsn != NULL)
+	if (request->error == 0 && request->u.settle.dsn != NULL) {
 		queue_appended(q, request->u.settle.dsn);
+		queue_run_notice(q, lease, request->u.settle.dsn);
+	}
 	if (request->error == 0)
 		queue_room_settled(q, request);
 	/* A lease that was full may have left recipients of its message; so may
@@ -478,6 +509,8 @@ queue_settle_stored(
 	ask = lease->ask;
 	row_count = lease->result_count;
 	error = request->error;
+	if (lease->run != NULL)
+		queue_run_settled(q, lease, error);
 	lease_free(q, lease);
 	store_request_free(request);
 	if (ask != 0)

@@ -8,7 +8,8 @@
  *
  * Invariants: a session is in the table by connection; in that by transaction
  * exactly while the queue knows one of it; in that by request exactly while a
- * trigger waits; it has a deadline, and it is counted in its network.
+ * trigger waits; it has a deadline, and it is counted in its network and its
+ * sites.
  */
 #include "role/receive.h"
 #include "base/check.h"
@@ -53,6 +54,7 @@ receive_session_free(struct receive *r, struct receive_session *s)
 	heap_remove(&r->deadlines, &s->deadline);
 	HASH_DELETE(hh, r->sessions, s);
 	receive_network_leave(r, s->network);
+	receive_sites_leave(r, &s->from);
 	smtp_server_free(s->machine);
 	s->magic = 0;
 	free(s);
@@ -220,16 +222,81 @@ receive_say(
 
 /* Does not take the connection, and says why. */
 static void
-receive_turn_away(struct receive *r, role_conn conn,
-    const struct conf_address *from, const char *enhanced, const char *text)
+receive_turn_away(struct receive *r, role_conn conn, const char *peer,
+    const char *enhanced, const char *text)
 {
-	char peer[46];
-
-	conf_address_format(from, peer);
 	log_event(
 	    LOG_DETAIL, "turned-away", "", "peer=%s reason=%s", peer, text);
 	receive_say(r, conn, enhanced, text);
 	r->env->ops->conn_close(r->env, conn);
+}
+
+/* Who S comes from.  The pickup role counts as a user that nobody is. */
+static void
+receive_session_name(struct receive *r, struct receive_session *s,
+    size_t listener, const struct conf_address *from)
+{
+	bool is_pickup = listener == ROLE_NO_LISTENER;
+
+	s->is_local = from->family == 0;
+	s->from = *from;
+	if (!s->is_local) {
+		conf_address_format(from, s->peer);
+		return;
+	}
+	s->uid = UINT32_MAX;
+	if (!is_pickup)
+		s->has_uid = r->env->ops->conn_user(r->env, s->conn, &s->uid);
+	s->from = receive_network_of_user(s->uid);
+	if (s->has_uid)
+		snprintf(s->peer, sizeof(s->peer), "uid:%u", s->uid);
+	else
+		snprintf(s->peer, sizeof(s->peer), "%s",
+		    is_pickup ? "pickup" : "local");
+}
+
+/* Enters S in its network and sites; NULL, or why it may not come. */
+static const char *
+receive_session_enter(struct receive *r, struct receive_session *s)
+{
+	s->network = receive_network_enter(r, &s->from);
+	if (s->network == NULL)
+		return s->is_local ? "Too many connections of yours, try later"
+		                   : "Too many connections from your network, "
+		                     "try later";
+	if (receive_sites_enter(r, &s->from))
+		return NULL;
+	receive_network_leave(r, s->network);
+	return "Too many connections from your site, try later";
+}
+
+static void
+receive_session_begin(
+    struct receive *r, struct receive_session *s, size_t listener)
+{
+	bool is_pickup = listener == ROLE_NO_LISTENER;
+	size_t taken;
+
+	s->magic = RECEIVE_MAGIC;
+	s->machine =
+	    smtp_server_new(is_pickup ? &r->pickup_options : &r->options);
+	arena_init(&s->transaction.arena, RECEIVE_ARENA_MAX);
+	buf_init(&s->transaction.block, RECEIVE_BLOCKS_MAX);
+	HASH_ADD(hh, r->sessions, conn, sizeof(s->conn), s);
+	if (is_pickup)
+		log_event(LOG_DETAIL, "connect", "", "peer=%s", s->peer);
+	else
+		log_event(LOG_DETAIL, "connect", "", "peer=%s listener=%zu",
+		    s->peer, listener);
+	(void)!receive_session_run(r, s, str_of("", 0), &taken);
+}
+
+/* Mail that waits in the drop directory comes all the same: it is here. */
+static bool
+receive_is_overloaded(const struct receive *r, size_t listener)
+{
+	return r->conf->refuse_load > 0 && listener != ROLE_NO_LISTENER &&
+	       r->env->ops->load(r->env) >= r->conf->refuse_load;
 }
 
 static void
@@ -237,36 +304,29 @@ receive_accepted(void *role, uint64_t now_ms, role_conn conn, size_t listener,
     const struct conf_address *from)
 {
 	struct receive *r = role;
-	struct receive_network *network;
-	struct receive_session *s;
-	size_t taken;
+	struct receive_session *s = mem_new(1, sizeof(*s));
+	const char *why = NULL, *enhanced = "4.3.2";
 
 	r->now_ms = now_ms;
-	if (r->is_stopping || HASH_COUNT(r->sessions) >= r->connections_max) {
-		receive_turn_away(r, conn, from, "4.3.2",
-		    r->is_stopping ? "Shutting down"
-				   : "Too many connections, try later");
-		return;
-	}
-	network = receive_network_enter(r, from);
-	if (network == NULL) {
-		receive_turn_away(r, conn, from, "4.7.0",
-		    "Too many connections from your network, try later");
-		return;
-	}
-	s = mem_new(1, sizeof(*s));
-	s->magic = RECEIVE_MAGIC;
-	s->network = network;
 	s->conn = conn;
-	s->from = *from;
-	conf_address_format(from, s->peer);
-	s->machine = smtp_server_new(&r->options);
-	arena_init(&s->transaction.arena, RECEIVE_ARENA_MAX);
-	buf_init(&s->transaction.block, RECEIVE_BLOCKS_MAX);
-	HASH_ADD(hh, r->sessions, conn, sizeof(s->conn), s);
-	log_event(LOG_DETAIL, "connect", "", "peer=%s listener=%zu", s->peer,
-	    listener);
-	(void)!receive_session_run(r, s, str_of("", 0), &taken);
+	receive_session_name(r, s, listener, from);
+	if (r->is_stopping) {
+		why = "Shutting down";
+	} else if (HASH_COUNT(r->sessions) >= r->connections_max &&
+		   listener != ROLE_NO_LISTENER) {
+		why = "Too many connections, try later";
+	} else if (receive_is_overloaded(r, listener)) {
+		why = "Load too high, try later";
+	} else {
+		why = receive_session_enter(r, s);
+		enhanced = "4.7.0";
+	}
+	if (why != NULL) {
+		receive_turn_away(r, conn, s->peer, enhanced, why);
+		free(s);
+		return;
+	}
+	receive_session_begin(r, s, listener);
 	receive_step(r);
 }
 
@@ -446,8 +506,7 @@ receive_shutdown(void *role, uint64_t now_ms)
 	receive_step(r);
 }
 
-/* This process's share of a limit. */
-static uint64_t
+uint64_t
 receive_share(const struct conf *conf, uint64_t limit)
 {
 	uint64_t processes =
@@ -471,11 +530,16 @@ role_receive_new(struct role_env *env, const struct conf *conf)
 	    .errors_max = num_narrow_u32(conf->errors_max),
 	    .command_max = num_narrow_u32(conf->command_max),
 	    .line_max = num_narrow_u32(conf->line_max)};
+	/* What others said wrong is not the pickup role's fault. */
+	r->pickup_options = r->options;
+	r->pickup_options.transactions_max = UINT32_MAX;
+	r->pickup_options.errors_max = UINT32_MAX;
+	r->pickup_options.has_uid = true;
 	r->connections_max = receive_share(conf, conf->connections_max);
 	r->network_connections_max =
 	    receive_share(conf, conf->connections_network_max);
 	r->triggers_max = receive_share(conf, conf->triggers_minute_max);
-	r->sites = mem_new(conf->site_count, sizeof(r->sites[0]));
+	receive_sites_init(r);
 	env->ops->random(env, random, sizeof(random));
 	newid_init(&r->newid, random);
 	heap_init(&r->deadlines);
@@ -493,7 +557,7 @@ role_receive_free(void *role)
 		return;
 	HASH_ITER(hh, r->sessions, s, next) receive_session_free(r, s);
 	receive_networks_free(r);
-	free(r->sites);
+	receive_sites_fini(r);
 	CHECK(r->by_transaction == NULL && r->by_request == NULL);
 	heap_fini(&r->deadlines);
 	buf_fini(&r->frame);

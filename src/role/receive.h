@@ -6,6 +6,7 @@
  *   receive_intake.c   a transaction, and its frames to and from the queue
  *   receive_rcpt.c     which recipients are taken
  *   receive_network.c  what a client network may take of this process
+ *   receive_site.c     what the networks of one site may take of it
  *   receive_header.c   reads what matters in a header that passes
  *   receive_trigger.c  ETRN and QSND, and their frames
  *
@@ -71,12 +72,15 @@ struct receive_header {
 
 struct receive_transaction {
 	uint64_t number; /* 0 = the queue knows of none */
+	bool has_uid;    /* who submits it is a local user */
+	uint32_t uid;
 	bool is_committed;
 	char id[NEWID_SIZE + 1]; /* empty before DATA */
 	struct arena arena;
 	struct mail_envelope envelope;
 	struct mail_recipient *recipients;
 	size_t recipient_count, recipient_capacity;
+	size_t expanded_count; /* of those for whom they stand */
 	struct buf block; /* content that was not yet sent */
 	uint64_t content_size;
 	uint32_t content_crc32c;
@@ -106,7 +110,12 @@ struct receive_network {
 struct receive_site {
 	bool is_closed; /* the queue takes no more for it now */
 	struct receive_rate triggers;
+	uint64_t session_count; /* that its networks hold */
+	uint64_t connections_max;
+	uint64_t round; /* of the last look at it; receive_site.c */
 };
+
+struct receive_site_networks;
 
 /* A trigger whose grants are asked for one after the other. */
 struct receive_trigger {
@@ -122,7 +131,10 @@ struct receive_session {
 	uint32_t magic;
 	role_conn conn;
 	struct conf_address from;
-	char peer[46]; /* the same as text */
+	char peer[46]; /* the same as text, "uid:1000", or "pickup" */
+	bool is_local; /* a user of this host, or the pickup role for one */
+	bool has_uid;
+	uint32_t uid;
 	struct receive_network *network;
 	struct smtp_server *machine;
 	enum receive_wait wait;
@@ -139,6 +151,7 @@ struct receive {
 	struct role_env *env;
 	const struct conf *conf;
 	struct smtp_server_options options;
+	struct smtp_server_options pickup_options;
 	struct newid newid;
 	role_peer queue; /* 0 = none is up */
 	bool is_intake_open;
@@ -155,6 +168,7 @@ struct receive {
 	struct receive_network *networks, *idle_networks;
 	size_t idle_network_count;
 	struct receive_site *sites; /* in the order of conf.sites */
+	struct receive_site_networks *site_networks;
 	struct buf frame;
 	bool is_stopping, is_stopped;
 	uint64_t stop_ms;
@@ -170,6 +184,8 @@ void receive_answer(struct receive *r, struct receive_session *s,
     const struct smtp_reply *reply);
 /* Puts the question that waits once more; likewise. */
 void receive_resume(struct receive *r, struct receive_session *s);
+/* This process's share of a limit. */
+uint64_t receive_share(const struct conf *conf, uint64_t limit);
 
 /* receive_intake.c: answers to the machine; false = it waits. */
 
@@ -194,11 +210,18 @@ int receive_intake_message(struct receive *r, const struct message *m);
 
 /* receive_rcpt.c */
 
-/* Whether PEER may send to ADDRESS.  *POSTMASTER_OUT is true if it goes to
-   conf.postmaster instead.  The code of the reply is 250 or 5xx. */
+/* Whether PEER, or a local user if that is NULL, may send to ADDRESS.
+   *POSTMASTER_OUT is true if it goes to conf.postmaster instead.  The code of
+   the reply is 250 or 5xx. */
 struct smtp_reply receive_rcpt_decide(const struct conf *conf,
     const struct conf_address *peer, const struct mail_address *address,
     bool *postmaster_out);
+
+/* What the aliases say of ADDRESS, of which *COUNT_OUT recipients come: 250,
+   4xx if it cannot be expanded as long as they are as they are, 550 if it would
+   have to be an alias and is none; code 0: nothing. */
+struct smtp_reply receive_rcpt_alias(
+    const struct conf *conf, struct str address, size_t *count_out);
 
 /* The site that mail for ADDRESS is queued for, or NULL. */
 const struct conf_site *receive_rcpt_site(
@@ -209,12 +232,26 @@ const struct conf_site *receive_rcpt_site(
 /* Counts one more; false if the minute has had MINUTE_MAX. */
 bool receive_rate_take(
     struct receive_rate *rate, uint64_t now_ms, uint64_t minute_max);
-/* A session of a client's network begins; NULL if it has too many. */
+/* A session of a client's network begins; NULL if it has too many.  Where
+   FROM is no address of the Internet a local user counts as a network: then the
+   first bytes of FROM are the user id (receive_network_of_user()). */
 struct receive_network *receive_network_enter(
     struct receive *r, const struct conf_address *from);
+struct conf_address receive_network_of_user(uint32_t uid);
 void receive_network_leave(struct receive *r, struct receive_network *network);
 /* Forgets those that are remembered; no session is left. */
 void receive_networks_free(struct receive *r);
+
+/* receive_site.c */
+
+/* Makes the sites of a role that has its configuration. */
+void receive_sites_init(struct receive *r);
+/* No session may be left. */
+void receive_sites_fini(struct receive *r);
+/* A session from an address of any site, or of none, begins; false if a site
+   of it has too many. */
+bool receive_sites_enter(struct receive *r, const struct conf_address *from);
+void receive_sites_leave(struct receive *r, const struct conf_address *from);
 
 /* receive_header.c */
 

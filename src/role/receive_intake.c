@@ -99,6 +99,9 @@ receive_intake_mail(struct receive *r, struct receive_session *s,
 	receive_intake_end(r, s);
 	if (!receive_intake_may(r, reply_out))
 		return true;
+	/* The pickup role names the user with each message. */
+	t->has_uid = s->has_uid || ask->has_uid;
+	t->uid = ask->has_uid ? ask->uid : s->uid;
 	if (mail_envelope_copy(&t->arena, &ask->envelope, &t->envelope) < 0)
 		*reply_out = smtp_reply_make(452, "4.3.1", "Out of memory");
 	else
@@ -135,12 +138,17 @@ receive_intake_rcpt(struct receive *r, struct receive_session *s,
 {
 	struct mail_recipient recipient = ask->recipient;
 	const struct conf_site *site;
+	struct smtp_reply alias;
 	bool is_postmaster;
+	size_t count;
 
-	*reply_out = receive_rcpt_decide(
-	    r->conf, &s->from, &ask->address, &is_postmaster);
+	*reply_out = receive_rcpt_decide(r->conf, s->is_local ? NULL : &s->from,
+	    &ask->address, &is_postmaster);
 	if (is_postmaster)
 		recipient.address = r->conf->postmaster;
+	alias = receive_rcpt_alias(r->conf, recipient.address, &count);
+	if (alias.code != 0)
+		*reply_out = alias;
 	site = receive_rcpt_site(r->conf, recipient.address);
 	if (reply_out->code < 400 && site != NULL &&
 	    r->sites[site - r->conf->sites].is_closed)
@@ -156,9 +164,12 @@ receive_intake_rcpt(struct receive *r, struct receive_session *s,
 		return true;
 	}
 	/* RFC 5321 4.5.3.1.10: the sender comes again with the rest. */
-	if (receive_intake_add(&s->transaction, &recipient) < 0)
+	if (count > STORE_RECIPIENTS_MAX - s->transaction.expanded_count ||
+	    receive_intake_add(&s->transaction, &recipient) < 0)
 		*reply_out =
 		    smtp_reply_make(452, "4.5.3", "Too many recipients");
+	else
+		s->transaction.expanded_count += count;
 	return true;
 }
 
@@ -170,6 +181,8 @@ receive_intake_trace(struct receive *r, struct receive_session *s)
 	struct mail_trace trace = {
 	    .helo = smtp_server_helo(s->machine),
 	    .peer = str_from(s->peer),
+	    .has_uid = t->has_uid,
+	    .uid = t->uid,
 	    .hostname = r->conf->hostname,
 	    .with =
 		smtp_server_is_esmtp(s->machine) ? STR("ESMTP") : STR("SMTP"),
@@ -307,7 +320,13 @@ receive_intake_log(const struct receive_session *s, uint64_t size,
 {
 	const struct receive_transaction *t = &s->transaction;
 
-	if (reply->code < 300)
+	if (reply->code < 300 && t->has_uid)
+		log_event(LOG_NOTE, "received", t->id,
+		    "from=<%.*s> size=%llu nrcpt=%zu peer=%s helo=%.*s uid=%u",
+		    STR_ARG(t->envelope.sender), (unsigned long long)size,
+		    t->recipient_count, s->peer,
+		    STR_ARG(smtp_server_helo(s->machine)), t->uid);
+	else if (reply->code < 300)
 		log_event(LOG_NOTE, "received", t->id,
 		    "from=<%.*s> size=%llu nrcpt=%zu peer=%s helo=%.*s",
 		    STR_ARG(t->envelope.sender), (unsigned long long)size,

@@ -1,7 +1,7 @@
 /*
  * Client networks and what they may take of this process: sessions at a time,
  * triggers a minute.  A network is an IPv4 /24 or an IPv6 /64, which is what
- * one customer or one attacker usually has.
+ * one customer or one attacker usually has; on this host it is a user.
  *
  * Invariants: (1) a network is kept while it has sessions, and for a while
  * after its last trigger; (2) those that are only remembered are in a list of
@@ -10,6 +10,7 @@
 #include "role/receive.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/wire.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +36,15 @@ network_key(
 	memset(key, 0, RECEIVE_NETWORK_KEY);
 	key[0] = from->family;
 	memcpy(key + 1, from->bytes, from->family == 4 ? 3 : 8);
+}
+
+struct conf_address
+receive_network_of_user(uint32_t uid)
+{
+	struct conf_address address = {.family = 0};
+
+	wire_store_u32((char *)address.bytes, uid);
+	return address;
 }
 
 static void

@@ -1,10 +1,12 @@
 /*
  * Which recipients are taken, from the tables of the configuration: mail for a
- * site from anybody, mail for elsewhere from those who may relay.  A local
+ * site from anybody, mail for elsewhere from those who may relay, and any that
+ * has a route or an exchanger from users of this host.  A local
  * part is never looked into: with "%" or "!" it is still a local part of its
  * domain, and a source route has been passed over (RFC 5321 4.1.2).
  */
 #include "role/receive.h"
+#include "conf/alias.h"
 
 /* RFC 5321 4.5.1: without a domain it is ours to take, or nobody's. */
 static struct smtp_reply
@@ -35,6 +37,7 @@ receive_rcpt_decide(const struct conf *conf, const struct conf_address *peer,
 {
 	char key_text[MAIL_DOMAIN_MAX + 1];
 	bool is_literal = str_starts(address->domain, STR("["));
+	bool has_route;
 	struct str key;
 
 	*postmaster_out = false;
@@ -47,8 +50,46 @@ receive_rcpt_decide(const struct conf *conf, const struct conf_address *peer,
 	key = str_from(key_text);
 	if (!is_literal && conf_site_of_domain(conf, key) != NULL)
 		return smtp_reply_make(250, "2.1.5", "Recipient ok");
-	if (conf_networks_contain(&conf->relay_from, peer) &&
-	    conf_route_of_domain(conf, key) != NULL)
+	has_route = conf_route_of_domain(conf, key) != NULL;
+	if (peer == NULL && (has_route || !is_literal))
+		return smtp_reply_make(250, "2.1.5", "Recipient ok");
+	if (peer != NULL && has_route &&
+	    conf_networks_contain(&conf->relay_from, peer))
 		return smtp_reply_make(250, "2.1.5", "Recipient ok");
 	return smtp_reply_make(550, "5.7.1", "Relaying denied");
+}
+
+/* True at a domain of aliases only; ADDRESS is none. */
+static bool
+receive_rcpt_is_nobody(const struct conf *conf, struct str address)
+{
+	char key[MAIL_DOMAIN_MAX + 1];
+	struct mail_address parsed;
+
+	return mail_address_parse(address, &parsed) == 0 &&
+	       parsed.domain.size > 0 &&
+	       mail_domain_key(parsed.domain, key) == 0 &&
+	       conf_alias_domain(conf, str_from(key)) == ALIAS_DOMAIN_ONLY;
+}
+
+struct smtp_reply
+receive_rcpt_alias(
+    const struct conf *conf, struct str address, size_t *count_out)
+{
+	struct alias_expansion e;
+	enum alias_outcome outcome =
+	    conf_alias_expand(conf, address, STORE_RECIPIENTS_MAX, &e);
+	struct smtp_reply reply = {.code = 0};
+
+	*count_out = outcome == ALIAS_DONE ? e.leaf_count : 1;
+	if (outcome == ALIAS_DONE)
+		reply = smtp_reply_make(250, "2.1.5", "Recipient ok");
+	else if (outcome != ALIAS_NONE)
+		/* Our own mistake, until it is mended (RFC 3463 3.3). */
+		reply = smtp_reply_make(
+		    451, "4.2.4", "The alias %s", alias_outcome_text(outcome));
+	else if (receive_rcpt_is_nobody(conf, address))
+		reply = smtp_reply_make(550, "5.1.1", "User unknown");
+	alias_expansion_fini(&e);
+	return reply;
 }

@@ -3,6 +3,7 @@ adds rows to its table; none runs longer than the plan allows."""
 import statistics
 import time
 
+import mqueue_runs
 import rig
 
 
@@ -14,6 +15,7 @@ class Row:
         self.failed = set()  # servers that it could not be taken of
         self.floor = None  # what the machine can do without a server
         self.target = None  # (text, is_met) once known
+        self.peer = None    # beside whom, if not beside the bench's
 
     def add(self, server, value):
         if value is not None:
@@ -240,4 +242,5 @@ def standing(bench):
 
 
 GROUPS = {"floor": floor, "intake": intake, "syncs": syncs, "drain": drain,
-          "through": through, "standing": standing}
+          "through": through, "standing": standing,
+          "mqueue": mqueue_runs.mqueue}

@@ -95,11 +95,12 @@ class Sink:
     FIELDS = ("msgs", "rcpts", "conns", "open", "first_rcpt_ns",
               "last_done_ns", "bytes", "maxopen", "last_rcpt_ns")
 
-    def __init__(self, directory, port):
+    def __init__(self, directory, port, *options):
         self.port = port
         stats = pathlib.Path(directory) / f"sink-{port}"
         self.process = subprocess.Popen(
-            [TOOLS / "msink", "-a", "0.0.0.0", "-p", str(port), "-c", stats])
+            [TOOLS / "msink", "-a", "0.0.0.0", "-p", str(port), "-c", stats,
+             *options])
         wait_until("sink", self.is_listening, 10)
         with stats.open("r+b") as f:
             self.map = mmap.mmap(f.fileno(), 4096)

@@ -15,6 +15,10 @@ PACKAGES = {
     "sendmail": ["sendmail-bin", "sensible-mda"],
     "fetchmail": ["fetchmail"],
     "nmap": ["nmap"],
+    # What calls /usr/sbin/sendmail, and libraries for ours in its place.
+    "callers": ["bsd-mailx", "mutt", "php-cli", "git-email",
+                "libmailtools-perl", "libconfig9", "libjansson4",
+                "libsqlite3-0"],
 }
 INSTALL_SECONDS = 900
 

@@ -159,8 +159,10 @@ def test_late_mail_is_told_of_once_though_killed(daemon, sink):
          Original_Envelope_Id="e2", Arrival_Date=True)
     fields = report.recipient("u@site.test")
     assert len(report.recipients) == 1
+    refused = "connect to [127.0.0.1]: Connection refused"
     take(fields, Action="delayed", Status="4.4.1", Will_Retry_Until=True,
-         Final_Recipient="rfc822; u@site.test")
+         Final_Recipient="rfc822; u@site.test",
+         Diagnostic_Code=f"x-sendq; {refused}")
     assert report.top["Subject"] == "Mail is delayed"
     assert report.returned.get_content_type() == "text/rfc822-headers"
     assert "tried again" in report.text
@@ -170,7 +172,7 @@ def test_late_mail_is_told_of_once_though_killed(daemon, sink):
     assert {r["Action"] for r in second.recipients} == {"failed"}
     assert len(second.recipients) == 2
     assert second.recipient("u@site.test")["Diagnostic-Code"] == \
-        "x-sendq; delivery time expired"
+        f"x-sendq; delivery time expired: {refused}"
     assert d.log().count(" notified ") == 1
 
 
@@ -229,7 +231,7 @@ def test_success_is_told_where_nobody_else_will(daemon, sink, place):
          Final_Recipient="rfc822; a@plain.test")
     put(d, [("a@knows.test", "NOTIFY=SUCCESS ORCPT=rfc822;o@q.test")])
     wait_until("mail", lambda: knows.messages)
-    assert seen == ["TO:<a@knows.test> NOTIFY=SUCCESS ORCPT=rfc822;o@q.test"]
+    assert seen == ["To:<a@knows.test> NOTIFY=SUCCESS ORCPT=rfc822;o@q.test"]
     wait_until("empty", lambda: "is empty" in d.run("mailq").stdout)
     assert len(back.messages) == 2
 

@@ -270,7 +270,7 @@ def test_what_was_said_to_old_servers(odd):
         assert "HELO" in verbs
         mail = [argument for _, _, moment, argument in far.seen
                 if moment == "MAIL"]
-        assert mail == [f"FROM:<{name}@back.test>"]
+        assert mail == [f"From:<{name}@back.test>"]
 
 
 def test_quit_after_554_and_none_after_521(odd):
@@ -320,9 +320,9 @@ def test_pipelining_only_where_it_is_offered(daemon):
     for name in ports:
         d.send("a@x.test", [f"u@{name}.test", f"v@{name}.test"], PLAIN)
     wait_until("groups", lambda: len(seen) == 2)
-    assert seen["yes"] == (b"MAIL FROM:<a@x.test>\r\nRCPT TO:<u@yes.test>\r\n"
-                           b"RCPT TO:<v@yes.test>\r\nDATA\r\n")
-    assert re.fullmatch(rb"MAIL FROM:<a@x\.test> SIZE=\d+\r\n", seen["no"])
+    assert seen["yes"] == (b"MAIL From:<a@x.test>\r\nRCPT To:<u@yes.test>\r\n"
+                           b"RCPT To:<v@yes.test>\r\nDATA\r\n")
+    assert re.fullmatch(rb"MAIL From:<a@x\.test> SIZE=\d+\r\n", seen["no"])
 
 
 # --- 4.5.2, 2.3.8: never out ---

@@ -236,7 +236,7 @@ def test_size_given_and_not_kept(holder):
     ("JUMP", "500 5.5.2"), ("", "500"), (" NOOP", "500"), ("NOOPX", "500"),
     ("EXPN list", "502 5.5.1"), ("TURN", "502 5.5.1"), ("SEND x", "500"),
     ("AUTH PLAIN AGEAYg==", "502"), ("STARTTLS", "502"),
-    ("BDAT 3 LAST", "502"), ("ATRN", "502"),
+    ("BDAT 6 LAST\r\nQUIT", "502"), ("ATRN", "502"),
     ("RSET now", "501 5.5.4"), ("QUIT now", "501 5.5.4"),
     ("EHLO", "501 5.5.4"), ("HELO", "501 5.5.4"), ("VRFY", "501 5.5.4"),
     ("VRFY u@ship7.test", "252"), ("VRFY Postmaster", "252"),

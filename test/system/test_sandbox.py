@@ -19,9 +19,9 @@ def test_roles_have_no_rights(daemon):
     d = daemon("holder", HELD)
     children = d.children()
     assert set(children) == {"receive", "queue", "deliver", "control",
-                             "spawner"}
+                             "spawner", "pickup"}
     users = set()
-    for role in ("receive", "queue", "deliver", "control"):
+    for role in ("receive", "queue", "deliver", "control", "pickup"):
         s = status(children[role])
         assert s["NoNewPrivs"] == "1", role
         assert s["Seccomp"] == "2", role
@@ -29,7 +29,7 @@ def test_roles_have_no_rights(daemon):
             assert int(s[kind], 16) == 0, (role, kind)
         users.add(s["Uid"].split()[1])
     if os.getuid() == 0:
-        assert len(users) == 4 and "0" not in users
+        assert len(users) == 5 and "0" not in users
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="root has rights to drop")
@@ -78,7 +78,9 @@ def descriptors(d, pid):
             kind = "below the spool"
         else:
             kind = {"/dev/null": "null", str(d.log_path): "log",
-                    str(d.spool): "spool", "anon_inode:[eventpoll]": "loop",
+                    str(d.spool): "spool", f"{d.spool}-drop": "drop",
+                    "anon_inode:[eventpoll]": "loop",
+                    "anon_inode:inotify": "watch",
                     "anon_inode:[eventfd]": "event",
                     "/memfd:sendq.conf (deleted)": "settings"}.get(what, what)
         found.append((kind, what))
@@ -94,16 +96,19 @@ def test_descriptors(daemon):
     d.send("a@x.test", ["u@ship7.test"], b"Subject: x\r\n\r\nx\r\n")
     d.run("mailq")
     control = f"unix {d.control}"
+    submission = f"unix {d.control.parent}/submission"
     loop = {"null", "log", "loop", "pipe", "pair"}
-    may = {"master": loop | {"settings", "spool", "listener", control},
+    may = {"master": loop | {"settings", "spool", "drop", "listener",
+                             control, submission},
            "spawner": {"null", "log", "pair"},
-           "receive": loop | {"listener"},
+           "receive": loop | {"listener", submission},
+           "pickup": loop | {"drop", "watch"},
            "queue": loop | {"event", "spool", "below the spool"},
            "deliver": loop,
            "control": loop | {control}}
     # The master has one to each; the others one to it and to their peers.
-    pairs = {"master": 5, "spawner": 2, "receive": 2, "queue": 4,
-             "deliver": 3, "control": 2}
+    pairs = {"master": 6, "spawner": 2, "receive": 2, "queue": 4,
+             "deliver": 3, "control": 2, "pickup": 1}
     owner = {}
 
     def settled():

@@ -1,0 +1,207 @@
+/*
+ * Reading files of aliases.  A record is a kind (a byte), the file's name and
+ * its content or the reason that there is none (strings of base/wire.h).
+ *
+ * Invariants: a file is opened so that nothing is waited for and its kind is
+ * looked at before it is read, since an :include: may be in the hands of
+ * others; what is read of it is shown to nobody but as line numbers.
+ */
+#include "cmd/alias_files.h"
+#include "base/log.h"
+#include "base/wire.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define RECORD_REASON_MAX 200
+
+enum record_kind {
+	RECORD_FILE,
+	RECORD_FILE_FAILED,
+	RECORD_INCLUDE,
+	RECORD_INCLUDE_FAILED,
+};
+
+/* Why the open file FD is not to be read, or NULL. */
+static const char *
+file_refusal(int fd)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) < 0)
+		return strerror(errno);
+	if (!S_ISREG(status.st_mode))
+		return "is no regular file";
+	if ((status.st_mode & S_IWOTH) != 0)
+		return "can be written to by everybody";
+	if (status.st_size > ALIAS_TEXT_MAX)
+		return "is too large";
+	return NULL;
+}
+
+/* Reads the file PATH into TEXT; NULL, or why not. */
+static const char *
+file_read(struct str path, struct buf *text)
+{
+	char name[ALIAS_PATH_MAX + 1];
+	const char *wrong;
+	ssize_t n = 0;
+	char *space;
+	int fd;
+
+	if (path.size >= sizeof(name))
+		return "has too long a name";
+	memcpy(name, path.data, path.size);
+	name[path.size] = '\0';
+	fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return strerror(errno);
+	wrong = file_refusal(fd);
+	while (wrong == NULL) {
+		space = buf_space(text, 65536);
+		if (space == NULL) {
+			wrong = "is too large";
+			break;
+		}
+		n = read(fd, space, 65536);
+		if (n <= 0)
+			break;
+		buf_added(text, (size_t)n);
+	}
+	if (n < 0)
+		wrong = strerror(errno);
+	close(fd);
+	return wrong;
+}
+
+static void
+record_put(
+    struct buf *out, enum record_kind kind, struct str path, struct str text)
+{
+	struct wire_writer w = {.out = out};
+
+	wire_put_u8(&w, (uint8_t)kind);
+	wire_put_str(&w, path);
+	wire_put_str(&w, text);
+}
+
+/* Adds the record of a file and hands its content to TABLE. */
+static void
+gather_file(struct alias_table *table, struct buf *out, struct str path,
+    bool is_include)
+{
+	enum record_kind kind = is_include ? RECORD_INCLUDE : RECORD_FILE;
+	struct buf text;
+	const char *wrong;
+
+	buf_init(&text, ALIAS_TEXT_MAX + 65536);
+	wrong = file_read(path, &text);
+	/* Room is kept for the reasons that may follow. */
+	if (wrong == NULL &&
+	    buf_size(&text) + ALIAS_RECORDS_MAX / 8 > buf_room(out))
+		wrong = "is too large, with the others";
+	if (wrong != NULL)
+		record_put(out, kind + 1, path, str_from(wrong));
+	else
+		record_put(out, kind, path, buf_str(&text));
+	if (is_include && wrong != NULL)
+		alias_table_include_failed(table, path, wrong);
+	else if (is_include)
+		alias_table_include(table, path, buf_str(&text));
+	else if (wrong == NULL)
+		alias_table_read(table, path, buf_str(&text));
+	buf_fini(&text);
+}
+
+void
+alias_files_gather(const struct conf *conf, struct buf *out)
+{
+	struct alias_table *table = alias_table_new();
+	struct str path;
+
+	for (size_t i = 0; i < conf->alias_file_count; i++)
+		gather_file(table, out, conf->alias_files[i], false);
+	while (alias_table_wants(table, &path))
+		gather_file(table, out, path, true);
+	alias_table_free(table);
+}
+
+/* One record into the table; -EINVAL if it says that a file is missing. */
+static int
+take_record(
+    struct alias_table *table, struct wire_reader *r, struct buf *errors)
+{
+	uint32_t kind = wire_get_u8(r);
+	struct str path = wire_get_str(r, ALIAS_PATH_MAX);
+	struct str text = wire_get_str(r, ALIAS_TEXT_MAX + 65536);
+	char reason[RECORD_REASON_MAX];
+
+	if (r->is_bad)
+		return -EINVAL;
+	switch (kind) {
+	case RECORD_FILE:
+		alias_table_read(table, path, text);
+		return 0;
+	case RECORD_INCLUDE:
+		alias_table_include(table, path, text);
+		return 0;
+	case RECORD_INCLUDE_FAILED:
+		text = str_head(text, sizeof(reason) - 1);
+		memcpy(reason, text.data, text.size);
+		reason[text.size] = '\0';
+		alias_table_include_failed(table, path, reason);
+		return 0;
+	case RECORD_FILE_FAILED:
+		(void)!buf_printf(
+		    errors, "%.*s: %.*s\n", STR_ARG(path), STR_ARG(text));
+		return -EINVAL;
+	}
+	return -EINVAL;
+}
+
+int
+alias_files_take(struct conf *conf, struct str records, struct buf *errors)
+{
+	struct alias_table *table = alias_table_new();
+	struct wire_reader r = {.in = records};
+	int error = 0;
+
+	while (!r.is_bad && r.in.size > 0)
+		if (take_record(table, &r, errors) < 0)
+			error = -EINVAL;
+	if (r.is_bad)
+		error = -EINVAL;
+	if (error == 0)
+		conf->aliases = table;
+	else
+		alias_table_free(table);
+	return error;
+}
+
+void
+alias_files_log(const struct conf *conf)
+{
+	const struct alias_file *file;
+	struct buf mistakes;
+	struct str lines;
+
+	if (conf->aliases == NULL)
+		return;
+	for (size_t i = 0; (file = alias_table_file(conf->aliases, i)); i++)
+		log_event(LOG_NOTE, "aliases-read", "", "path=%.*s count=%zu",
+		    STR_ARG(file->name), file->aliases);
+	buf_init(&mistakes, 1 << 20);
+	alias_table_mistakes_put(conf->aliases, &mistakes);
+	for (lines = buf_str(&mistakes); lines.size > 0;) {
+		struct str line = str_head(lines, str_find(lines, '\n'));
+
+		lines = str_skip(lines, line.size + 1);
+		log_event(
+		    LOG_WARN, "alias-mistake", "", "error=%.*s", STR_ARG(line));
+	}
+	buf_fini(&mistakes);
+}

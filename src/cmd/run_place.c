@@ -1,0 +1,110 @@
+/* The directory of a queue run: -oQ names one of ours that was moved away, or
+   one of sendmail's. */
+#include "cmd/run_place.h"
+#include "base/log.h"
+#include "cmd/mqueue_dirs.h"
+#include "cmd/view_spool.h"
+#include "os/os.h"
+#include "store/spool/spool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PLACE_MQUEUE "mqueue:"
+
+/* The directory that the setting NAME is about. */
+static struct str
+place_path(struct str name)
+{
+	if (str_starts(name, STR(PLACE_MQUEUE)))
+		return str_skip(name, sizeof(PLACE_MQUEUE) - 1);
+	return name;
+}
+
+/* True if both are names of one directory. */
+static bool
+place_is_same(const char *a, struct str b)
+{
+	char path[RUN_PLACE_MAX], real_a[PATH_MAX], real_b[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%.*s", STR_ARG(b));
+	if (strcmp(a, path) == 0)
+		return true;
+	return realpath(a, real_a) != NULL && realpath(path, real_b) != NULL &&
+	       strcmp(real_a, real_b) == 0;
+}
+
+bool
+run_place_find(const struct sendmail_options *options, const struct conf *conf,
+    struct run_place *place_out)
+{
+	struct str path = options->queue_directory;
+	struct str configured = place_path(conf->spool);
+
+	*place_out = (struct run_place){.is_configured = path.size == 0};
+	if (place_out->is_configured)
+		path = configured;
+	while (path.size > 1 && path.data[path.size - 1] == '/')
+		path.size--;
+	if (path.size >= RUN_PLACE_MAX) {
+		fprintf(stderr, "sendmail: %s\n", strerror(ENAMETOOLONG));
+		return false;
+	}
+	snprintf(
+	    place_out->path, sizeof(place_out->path), "%.*s", STR_ARG(path));
+	if (place_is_same(place_out->path, configured))
+		place_out->is_configured = true;
+	place_out->is_own = mqueue_dirs_is_spool(place_out->path);
+	snprintf(place_out->spool, sizeof(place_out->spool), "%s%s",
+	    place_out->is_own ? "" : PLACE_MQUEUE, place_out->path);
+	/* What is configured and not there yet is made. */
+	if (access(place_out->path, R_OK | X_OK) == 0 ||
+	    (place_out->is_configured && errno == ENOENT))
+		return true;
+	fprintf(stderr,
+	    "can not chdir(%s/): %s\n"
+	    "Program mode requires special privileges, e.g., root or "
+	    "TrustedUser.\n",
+	    place_out->path, strerror(errno));
+	return false;
+}
+
+static void
+place_log(enum log_level level, struct str line)
+{
+	if (level <= LOG_ERROR)
+		fprintf(stderr, "%.*s\n", STR_ARG(line));
+}
+
+void
+run_place_clear(const struct run_place *place)
+{
+	static const struct store_spool_options options = {.segment_size = 0};
+	static const char *const parts[] = {"log", "big", "damaged"};
+	int fd = open(place->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), copy;
+	struct store *store;
+	struct os *os;
+
+	copy = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+	if (!place->is_own || copy < 0 || view_become_owner(fd) < 0) {
+		if (fd >= 0)
+			close(fd);
+		if (copy >= 0)
+			close(copy);
+		return;
+	}
+	log_set(place_log, LOG_ERROR);
+	os = os_real_new(fd);
+	/* What is damaged, or in use again, stays where it is. */
+	if (store_spool_open(os, &options, &store) == 0 &&
+	    store_spool_remove(store) == 0)
+		for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+			(void)unlinkat(copy, parts[i], AT_REMOVEDIR);
+	os_free(os);
+	close(copy);
+}

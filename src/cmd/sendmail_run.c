@@ -1,0 +1,350 @@
+/*
+ * Queue runs from the command line.
+ *
+ *   -q   a daemon has the queue: it is asked.  Else sendqd --run is started
+ * with one end of a socket pair as its standard input, is asked over the other
+ *        end, and gets SIGTERM when it has answered.
+ *
+ * SIGTERM and SIGINT end a run after the message in hand.
+ */
+#include "cmd/sendmail_run.h"
+#include "base/buf.h"
+#include "base/check.h"
+#include "cmd/mqueue_dirs.h"
+#include "cmd/mqueue_select.h"
+#include "cmd/run_ask.h"
+#include "cmd/run_daemon.h"
+#include "cmd/run_place.h"
+#include "cmd/sendqd_start.h"
+#include "cmd/view.h"
+#include "conf/conf.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+/* A run of this priority, one recipient and nothing else, waits for a lower
+   load: then all do, as in sendmail. */
+#define RUN_LIGHTEST   30000
+#define RUN_TIMEOUT_MS 86400000 /* the longest that settings take */
+
+/* The one-shot daemon, for the signal handler; 0: none. */
+static volatile sig_atomic_t run_pid;
+
+static void
+run_on_signal(int number)
+{
+	if (run_pid > 0)
+		(void)kill((pid_t)run_pid, SIGTERM);
+}
+
+/* Terms as the control protocol has them: "!Stext". */
+static json_t *
+run_terms(const struct store_select *select)
+{
+	static const char letters[] = {[STORE_SELECT_ID] = 'I',
+	    [STORE_SELECT_SENDER] = 'S',
+	    [STORE_SELECT_RECIPIENT] = 'R'};
+	json_t *terms = json_array();
+
+	for (size_t i = 0; i < select->count; i++) {
+		const struct store_select_term *term = &select->terms[i];
+		char text[STORE_SELECT_TEXT_MAX + 3];
+
+		if (term->field >= sizeof(letters))
+			continue;
+		snprintf(text, sizeof(text), "%s%c%.*s",
+		    term->is_not ? "!" : "", letters[term->field],
+		    STR_ARG(term->text));
+		CHECK(json_array_append_new(terms, json_string(text)) == 0);
+	}
+	return terms;
+}
+
+static const char *
+run_order(const struct sendmail_options *options)
+{
+	switch (mqueue_order_read(options->sort_order)) {
+	case MQUEUE_BY_PRIORITY:
+		break;
+	case MQUEUE_BY_HOST:
+		return "host";
+	case MQUEUE_BY_TIME:
+	case MQUEUE_BY_CHANGE:
+		return "time";
+	case MQUEUE_BY_NAME:
+		return "name";
+	case MQUEUE_UNSORTED:
+		return "any";
+	}
+	return "priority";
+}
+
+static void
+run_put(json_t *request, const char *key, json_t *value)
+{
+	CHECK(json_object_set_new(request, key, value) == 0);
+}
+
+/* The request; RANK_MAX 0: any priority. */
+static json_t *
+run_request(const struct sendmail_options *options, uint64_t rank_max)
+{
+	json_t *request = json_object();
+
+	CHECK(request != NULL);
+	run_put(request, "do", json_string("run"));
+	run_put(request, "verbose", json_boolean(options->is_verbose));
+	run_put(request, "order", json_string(run_order(options)));
+	run_put(request, "select", run_terms(&options->select));
+	if (options->min_queue_age_ms >= 1000)
+		run_put(request, "age",
+		    json_integer(
+			(json_int_t)(options->min_queue_age_ms / 1000)));
+	if (rank_max > 0)
+		run_put(request, "rank", json_integer((json_int_t)rank_max));
+	return request;
+}
+
+/* The exit status of what was answered; END becomes its own. */
+static int
+run_status(json_t *end)
+{
+	const char *error = json_string_value(json_object_get(end, "error"));
+	int status = (int)json_integer_value(json_object_get(end, "status"));
+
+	if (error != NULL)
+		fprintf(stderr, "sendmail: %s\n", error);
+	if (end == NULL || error != NULL)
+		status = EX_TEMPFAIL;
+	json_decref(end);
+	return status;
+}
+
+/* -o NAME = "Ns" unless it is not given. */
+static void
+run_set_time(struct sendqd_words *words, const char *name, uint64_t ms)
+{
+	char text[32];
+
+	if (ms == 0)
+		return;
+	snprintf(text, sizeof(text), "%llus",
+	    (unsigned long long)(ms < 1000 ? 1 : ms / 1000));
+	sendqd_word_set(words, name, str_from(text));
+}
+
+/* The command line of the one-shot daemon. */
+static void
+run_words(struct sendqd_words *words, const struct sendmail_options *options,
+    const struct conf *conf, const char *file, struct str spool)
+{
+	static const char *const timeouts[] = {
+	    "greeting-timeout", "data-timeout", "block-timeout", "dot-timeout"};
+	uint64_t timeout_ms = options->timeout_ms < RUN_TIMEOUT_MS
+	                          ? options->timeout_ms
+	                          : RUN_TIMEOUT_MS;
+
+	sendqd_word(words, "sendqd");
+	sendqd_word(words, "--run");
+	sendqd_word(words, "-c");
+	sendqd_word(words, file);
+	if (spool.size > 0)
+		sendqd_word_set(words, "spool", spool);
+	/* It is silent but for trouble. */
+	if (str_equal(conf->log, STR("stderr")))
+		sendqd_word_set(words, "log-level", STR("error"));
+	for (size_t i = 0; i < sizeof(timeouts) / sizeof(timeouts[0]); i++)
+		run_set_time(words, timeouts[i], timeout_ms);
+	run_set_time(words, "expire", options->queue_return_ms);
+	run_set_time(words, "delay-notice", options->queue_warn_ms);
+}
+
+/* What became of the one-shot daemon that did not answer. */
+static int
+run_failed(int status, struct str place)
+{
+	if (WIFEXITED(status) && WEXITSTATUS(status) == EX_TEMPFAIL)
+		fprintf(stderr, "sendmail: %.*s: already being run\n",
+		    STR_ARG(place));
+	if (WIFEXITED(status) && WEXITSTATUS(status) != EX_OK)
+		return WEXITSTATUS(status);
+	return WIFEXITED(status) ? EX_OK : EX_SOFTWARE;
+}
+
+/* Gives what waits in a spool that came from elsewhere the routes of the
+   configuration: true if that was done. */
+static bool
+run_route_anew(int fd)
+{
+	json_int_t after = 0;
+	bool is_more = true;
+
+	while (is_more) {
+		/* Every message is larger than one byte. */
+		json_t *request = json_pack("{s:s, s:i, s:I}", "do", "requeue",
+		    "larger", 1, "after", after);
+		json_t *end;
+
+		CHECK(request != NULL);
+		end = run_ask_request(fd, request);
+		if (end == NULL ||
+		    json_is_string(json_object_get(end, "error"))) {
+			json_decref(end);
+			return false;
+		}
+		is_more = json_is_true(json_object_get(end, "more"));
+		after = json_integer_value(json_object_get(end, "after"));
+		json_decref(end);
+	}
+	return true;
+}
+
+/* The run over FD; REQUEST becomes its own. */
+static json_t *
+run_ask_all(int fd, json_t *request, const struct run_place *place)
+{
+	bool is_foreign = place->is_own && !place->is_configured;
+
+	if (run_ask_ready(fd) == 0 && (!is_foreign || run_route_anew(fd)))
+		return run_ask_request(fd, request);
+	json_decref(request);
+	return NULL;
+}
+
+/* Does the run with a daemon of its own. */
+static int
+run_alone(
+    struct sendqd_words *words, json_t *request, const struct run_place *place)
+{
+	struct sigaction act = {.sa_handler = run_on_signal};
+	json_t *end;
+	int ends[2], state = 0;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
+		json_decref(request);
+		return EX_OSERR;
+	}
+	pid = sendqd_start(words, ends[1]);
+	close(ends[1]);
+	if (pid < 0) {
+		fprintf(stderr, "sendmail: sendqd: %s\n", strerror(-pid));
+		json_decref(request);
+		close(ends[0]);
+		return EX_OSERR;
+	}
+	run_pid = pid;
+	/* Reading goes on: the daemon ends after the message in hand. */
+	act.sa_flags = SA_RESTART;
+	(void)sigaction(SIGTERM, &act, NULL);
+	(void)sigaction(SIGINT, &act, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	end = run_ask_all(ends[0], request, place);
+	/* Where nothing was answered it is ending already. */
+	if (end != NULL)
+		(void)kill(pid, SIGTERM);
+	while (waitpid(pid, &state, 0) < 0 && errno == EINTR)
+		continue;
+	run_pid = 0;
+	close(ends[0]);
+	if (end == NULL || json_is_string(json_object_get(end, "error"))) {
+		json_decref(end);
+		return run_failed(state, str_from(place->path));
+	}
+	return run_status(end);
+}
+
+/* Whether the load lets the run begin, and which priorities. */
+static bool
+run_may(const struct sendmail_options *options, const struct conf *conf,
+    uint64_t *rank_max_out)
+{
+	uint64_t load_max =
+	    options->has_queue_load ? options->queue_load : conf->queue_load;
+	bool is_limited = options->has_queue_load || conf->queue_load > 0;
+	double load;
+
+	*rank_max_out = 0;
+	if (!is_limited || getloadavg(&load, 1) != 1 ||
+	    (uint64_t)(load + 0.5) < load_max)
+		return true;
+	*rank_max_out =
+	    options->queue_factor / ((uint64_t)(load + 0.5) - load_max + 1);
+	return *rank_max_out >= RUN_LIGHTEST;
+}
+
+static int
+run_once(const struct sendmail_options *options, const struct conf *conf,
+    const char *file)
+{
+	struct run_place place;
+	struct sendqd_words *words;
+	uint64_t rank_max;
+	json_t *request;
+	int fd = -ENOENT, status;
+
+	if (!run_place_find(options, conf, &place))
+		return EX_CONFIG;
+	if (!run_may(options, conf, &rank_max)) {
+		if (options->is_verbose)
+			printf("Skipping queue run -- load average too high\n"
+			       "\n");
+		return EX_OK;
+	}
+	request = run_request(options, rank_max);
+	if (place.is_configured)
+		fd = run_ask_connect(conf->control_socket);
+	if (fd >= 0) {
+		status = run_status(run_ask_request(fd, request));
+		close(fd);
+		return status;
+	}
+	if (fd != -ENOENT && fd != -ECONNREFUSED) {
+		fprintf(stderr, "sendmail: %.*s: %s\n",
+		    STR_ARG(conf->control_socket), strerror(-fd));
+		json_decref(request);
+		return EX_NOPERM;
+	}
+	words = calloc(1, sizeof(*words));
+	CHECK(words != NULL);
+	run_words(words, options, conf, file,
+	    place.is_configured ? STR("") : str_from(place.spool));
+	status = run_alone(words, request, &place);
+	free(words);
+	if (!place.is_configured)
+		run_place_clear(&place);
+	return status;
+}
+
+int
+sendmail_run(const struct sendmail_options *options)
+{
+	const char *file =
+	    conf_file_name(options->config_file, getenv(CONF_FILE_ENV));
+	struct conf *conf;
+	int status;
+
+	if (options->queue != SENDMAIL_QUEUE_NORMAL) {
+		fprintf(stderr, "sendmail: what is quarantined or lost is run "
+				"by releasing it first\n");
+		return EX_UNAVAILABLE;
+	}
+	conf = view_conf("sendmail", file);
+	if (conf == NULL)
+		return EX_CONFIG;
+	if (options->mode == SENDMAIL_RUN && options->run_interval_ms == 0 &&
+	    !options->is_run_persistent)
+		status = run_once(options, conf, file);
+	else
+		status = run_daemon(options, conf, file);
+	conf_free(conf);
+	return status;
+}

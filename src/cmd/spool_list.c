@@ -1,0 +1,305 @@
+/* Our queue in sendmail's columns (cmd/mqueue_print.h). */
+#include "cmd/spool_list.h"
+#include "base/mem.h"
+#include "cmd/ctl_print.h"
+#include "cmd/mqueue_print.h"
+#include "cmd/spool_walk.h"
+#include "cmd/view.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <time.h>
+
+/* sendmail's way to reckon a priority: RecipientFactor, RetryFactor. */
+#define PRIORITY_RECIPIENT 30000
+#define PRIORITY_ATTEMPT   90000
+#define STATUS_MAX         2048
+#define ID_SIZE            64
+
+struct list {
+	const struct sendmail_options *options;
+	size_t count;
+};
+
+static bool
+is_leased(const json_t *recipients)
+{
+	for (size_t i = 0; i < json_array_size(recipients); i++)
+		if (json_is_true(json_object_get(
+			json_array_get(recipients, i), "leased")))
+			return true;
+	return false;
+}
+
+/* The last answer for a recipient, as sendmail's M line has it. */
+static struct str
+status_text(const json_t *recipient, char text[STATUS_MAX])
+{
+	const char *status = ctl_text(recipient, "status");
+
+	if (status[0] == '\0')
+		return STR("");
+	snprintf(text, STATUS_MAX, "Deferred: %s", status);
+	return str_from(text);
+}
+
+/* Of the first recipient that has one. */
+static struct str
+first_status(const json_t *recipients, char text[STATUS_MAX])
+{
+	struct str status = STR("");
+
+	for (size_t i = 0; i < json_array_size(recipients); i++) {
+		status = status_text(json_array_get(recipients, i), text);
+		if (status.size > 0)
+			break;
+	}
+	return status;
+}
+
+static int64_t
+priority_of(const json_t *item, const json_t *recipients)
+{
+	size_t count = json_array_size(recipients);
+	long long attempts = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		long long n =
+		    ctl_number(json_array_get(recipients, i), "attempts");
+
+		attempts = n > attempts ? n : attempts;
+	}
+	return ctl_number(item, "size") + (int64_t)count * PRIORITY_RECIPIENT +
+	       attempts * PRIORITY_ATTEMPT;
+}
+
+static void
+list_message(void *arg, const json_t *item, const json_t *recipients)
+{
+	struct list *list = arg;
+	bool is_verbose = list->options->is_verbose;
+	const char *sender = ctl_text(item, "sender");
+	char status[STATUS_MAX];
+	struct mqueue_first first = {.size = ctl_number(item, "size"),
+	    .priority = priority_of(item, recipients),
+	    .created_s = ctl_number(item, "arrival"),
+	    .sender = str_from(sender[0] != '\0' ? sender : "<>"),
+	    .reason =
+		spool_is_stopped(recipients) ? STR(SPOOL_REASON) : STR(""),
+	    .status = first_status(recipients, status)};
+
+	mqueue_print_id(stdout, str_from(ctl_text(item, "id")),
+	    is_leased(recipients) ? '*' : ' ');
+	mqueue_print_first(stdout, &first, is_verbose);
+	for (size_t i = 0; i < json_array_size(recipients); i++) {
+		const json_t *recipient = json_array_get(recipients, i);
+
+		mqueue_print_recipient(stdout,
+		    str_from(ctl_text(recipient, "address")),
+		    status_text(recipient, status), is_verbose);
+	}
+	putchar('\n');
+}
+
+static void
+count_message(void *arg, const json_t *item, const json_t *recipients)
+{
+	struct list *list = arg;
+
+	list->count++;
+	(void)item;
+	(void)recipients;
+}
+
+/* How many messages are selected: true, or false after it was printed that
+   this cannot be found out. */
+static bool
+list_count(struct list *list, struct view *view)
+{
+	json_t *request, *end;
+
+	if (spool_walk_is_selective(list->options))
+		return spool_walk(view, list->options, count_message, list);
+	request = spool_request("list");
+	json_object_set_new(request, "count", json_integer(1));
+	end = view_page(view, request, NULL, NULL);
+	list->count = (size_t)ctl_number(end, "total");
+	json_decref(request);
+	json_decref(end);
+	return end != NULL;
+}
+
+/* True if a queue group was asked for, of which we have none. */
+static bool
+is_group_unknown(const struct sendmail_options *options)
+{
+	if (options->queue_group.size == 0 ||
+	    str_equal(options->queue_group, STR("mqueue")))
+		return false;
+	printf("Queue group %.*s unknown\n", STR_ARG(options->queue_group));
+	return true;
+}
+
+int
+spool_list(const struct sendmail_options *options, const struct conf *conf)
+{
+	struct list list = {.options = options};
+	struct view *view;
+	bool is_good;
+
+	if (is_group_unknown(options))
+		return EX_OK;
+	view = view_open(options->program, conf);
+	if (view == NULL)
+		return EX_UNAVAILABLE;
+	is_good = list_count(&list, view);
+	if (is_good && list.count == 0)
+		printf("%.*s is empty\n", STR_ARG(conf->spool));
+	if (is_good && list.count > 0) {
+		mqueue_print_head(stdout, conf->spool.data, list.count, 0,
+		    options->is_verbose);
+		fflush(stdout);
+		is_good = spool_walk(view, options, list_message, &list);
+	}
+	view_close(view);
+	if (!is_good)
+		return EX_UNAVAILABLE;
+	if (options->queue_group.size == 0)
+		mqueue_print_total(stdout, list.count);
+	return EX_OK;
+}
+
+int
+spool_counts(const struct sendmail_options *options, const struct conf *conf)
+{
+	const struct sendmail_options all = {.program = options->program};
+	struct list list = {.options = &all};
+	struct view *view = view_open(options->program, conf);
+	bool is_good = view != NULL && list_count(&list, view);
+
+	view_close(view);
+	if (!is_good)
+		return EX_UNAVAILABLE;
+	if (list.count == 0) {
+		printf("%.*s is empty\n", STR_ARG(conf->spool));
+		return EX_OK;
+	}
+	printf("%.*s: entries=%zu\n", STR_ARG(conf->spool), list.count);
+	mqueue_print_total(stdout, list.count);
+	return EX_OK;
+}
+
+/* The ids of what is selected. */
+struct ids {
+	char (*list)[ID_SIZE];
+	size_t count, capacity;
+};
+
+static void
+ids_add(void *arg, const json_t *item, const json_t *recipients)
+{
+	struct ids *ids = arg;
+
+	if (ids->count == ids->capacity) {
+		ids->capacity = ids->capacity > 0 ? ids->capacity * 2 : 64;
+		ids->list =
+		    mem_resize(ids->list, ids->capacity, sizeof(*ids->list));
+	}
+	snprintf(ids->list[ids->count++], ID_SIZE, "%s", ctl_text(item, "id"));
+	(void)recipients;
+}
+
+/* Stops or frees one message: true if anything was changed. */
+static bool
+quarantine_message(
+    struct view *view, const struct sendmail_options *options, const char *id)
+{
+	bool is_release = options->quarantine.size == 0;
+	json_t *request = spool_request(is_release ? "free" : "hold"), *end;
+	bool is_changed;
+
+	json_object_set_new(request, "id", json_string(id));
+	end = view_ask(view, request, NULL, NULL);
+	is_changed = ctl_number(end, "changed") > 0;
+	json_decref(end);
+	if (!options->is_verbose)
+		return is_changed;
+	if (is_changed && is_release)
+		printf("%s: Removed quarantine of \"%s\"\n", id, SPOOL_REASON);
+	else if (is_changed)
+		printf("%s: Quarantined with \"%.*s\"\n", id,
+		    STR_ARG(options->quarantine));
+	else if (!is_release)
+		printf(
+		    "%s: Already quarantined with \"%s\"\n", id, SPOOL_REASON);
+	return is_changed;
+}
+
+int
+spool_quarantine(
+    const struct sendmail_options *options, const struct conf *conf)
+{
+	struct ids ids = {.list = NULL};
+	struct view *view = view_open(options->program, conf);
+	bool is_good = view != NULL && spool_walk(view, options, ids_add, &ids);
+	size_t changes = 0;
+
+	if (is_good && options->is_verbose)
+		printf(ids.count == 0 ? "%.*s: no matches\n"
+				      : "Processing %.*s:\n",
+		    STR_ARG(conf->spool));
+	for (size_t i = 0; is_good && i < ids.count; i++)
+		if (quarantine_message(view, options, ids.list[i]))
+			changes++;
+	view_close(view);
+	free(ids.list);
+	if (!is_good)
+		return EX_UNAVAILABLE;
+	if (options->is_verbose && changes == 0)
+		puts("No changes");
+	else if (options->is_verbose)
+		printf("%zu change%s\n", changes, changes == 1 ? "" : "s");
+	return EX_OK;
+}
+
+struct hosts {
+	bool is_verbose;
+	size_t count;
+};
+
+/* One line of hoststat, for a destination whose host gave an answer: its words,
+   or why it gave none. */
+static void
+hosts_item(void *arg, const json_t *item)
+{
+	struct hosts *hosts = arg;
+	const char *answer = ctl_text(item, "answer");
+	char text[STATUS_MAX];
+
+	if (answer[0] == '\0')
+		return;
+	if (hosts->count++ == 0)
+		mqueue_print_hosts_head(stdout);
+	snprintf(text, sizeof(text), "%s%s",
+	    ascii_is_digit(answer[0]) ? "" : "Deferred: ", answer);
+	mqueue_print_host(stdout, str_from(ctl_text(item, "name")),
+	    ctl_number(item, "answered"), (int64_t)time(NULL), str_from(text),
+	    hosts->is_verbose);
+}
+
+int
+spool_hosts(const struct sendmail_options *options, const struct conf *conf)
+{
+	struct hosts hosts = {.is_verbose = options->is_verbose};
+	struct view *view = view_open(options->program, conf);
+	json_t *end = NULL;
+
+	if (view != NULL)
+		end = view_ask(
+		    view, spool_request("destinations"), hosts_item, &hosts);
+	view_close(view);
+	json_decref(end);
+	return end != NULL ? EX_OK : EX_UNAVAILABLE;
+}

@@ -1,0 +1,73 @@
+/* The store that is configured; see store_place.h. */
+#include "cmd/store_place.h"
+#include "base/mem.h"
+#include "role/route_foreign.h"
+#include "store/mqueue/mqueue.h"
+#include "store/spool/spool.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define PLACE_MQUEUE "mqueue:"
+
+bool
+store_place_is_ram(const struct conf *conf)
+{
+	return str_equal(conf->spool, STR("ram:"));
+}
+
+bool
+store_place_is_mqueue(const struct conf *conf)
+{
+	return str_starts(conf->spool, STR(PLACE_MQUEUE));
+}
+
+char *
+store_place_path(const struct conf *conf)
+{
+	struct str path = conf->spool;
+	size_t last;
+
+	if (!store_place_is_mqueue(conf))
+		return mem_copy_text(path.data, path.size);
+	path = str_skip(path, sizeof(PLACE_MQUEUE) - 1);
+	last = path.size;
+	while (last > 0 && path.data[last - 1] != '/')
+		last--;
+	/* As sendmail names several: the pattern is what comes last. */
+	if (str_find(str_skip(path, last), '*') < path.size - last)
+		path.size = last;
+	while (path.size > 1 && path.data[path.size - 1] == '/')
+		path.size--;
+	return mem_copy_text(path.data, path.size);
+}
+
+int
+store_place_owner(int fd, struct privilege_user *user_out)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	user_out->uid = status.st_uid;
+	user_out->gid = status.st_gid;
+	return 0;
+}
+
+int
+store_place_open(const struct conf *conf, struct os *os,
+    void (*fatal)(void *arg), struct store **store_out)
+{
+	const struct store_spool_options spool = {.fatal = fatal};
+	const struct store_mqueue_options mqueue = {
+	    .route = route_foreign,
+	    .route_arg = (void *)(uintptr_t)conf,
+	    .hostname = conf->hostname,
+	    .fatal = fatal,
+	};
+
+	if (store_place_is_mqueue(conf))
+		return store_mqueue_open(os, &mqueue, store_out);
+	return store_spool_open(os, &spool, store_out);
+}

@@ -1,0 +1,31 @@
+/*
+ * Which store the setting `spool` means, and opening it: "/DIR" is a spool,
+ * "mqueue:/DIR" a queue directory of sendmail's ("mqueue:/DIR/q*" the
+ * directories in it), "ram:" nothing that stays.
+ */
+#ifndef CMD_STORE_PLACE_H
+#define CMD_STORE_PLACE_H
+
+#include "conf/conf.h"
+#include "net/privilege.h"
+#include "os/os.h"
+#include "store/store.h"
+
+#include <stdbool.h>
+
+bool store_place_is_ram(const struct conf *conf);
+bool store_place_is_mqueue(const struct conf *conf);
+/* The directory; to be freed. */
+char *store_place_path(const struct conf *conf);
+
+/* Who may use the queue directory FD: its owner, whoever that is. */
+int store_place_owner(int fd, struct privilege_user *user_out)
+    __attribute__((warn_unused_result));
+
+/* Opens the store of CONF in the directory of OS; FATAL is called when what is
+   on disk is unknown.  Both must live as long.  0 or -errno. */
+int store_place_open(const struct conf *conf, struct os *os,
+    void (*fatal)(void *arg), struct store **store_out)
+    __attribute__((warn_unused_result));
+
+#endif

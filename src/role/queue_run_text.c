@@ -1,0 +1,151 @@
+/*
+ * What a verbose run says, in sendmail's words.  Promise: only printable bytes
+ * and line ends of ours, and bytes of far ends as they come in frames.
+ */
+#include "role/queue_run.h"
+#include "base/check.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void
+run_say(struct queue *q, struct str text)
+{
+	struct message m = {.type = MESSAGE_RUN_TEXT};
+
+	if (q->run == NULL || !q->run->is_verbose)
+		return;
+	m.u.run_text.request = q->run->request;
+	m.u.run_text.text = text;
+	queue_send(q, q->run->peer, &m);
+}
+
+/* Where the queue is, as people know it. */
+static struct str
+text_directory(const struct queue *q)
+{
+	struct str spool = q->conf->spool;
+	size_t colon = str_find(spool, ':');
+
+	/* "ram:" is a name itself. */
+	return colon + 1 < spool.size && spool.data[0] != '/'
+	           ? str_skip(spool, colon + 1)
+	           : spool;
+}
+
+void
+run_say_message(struct queue *q, struct run_message *message)
+{
+	char text[1200];
+
+	if (message->is_told)
+		return;
+	message->is_told = true;
+	snprintf(text, sizeof(text),
+	    "\nRunning %.*s/%s (sequence %zu of %zu)\n",
+	    STR_ARG(text_directory(q)), message->id, message->number,
+	    q->run->planned_count);
+	run_say(q, str_from(text));
+}
+
+void
+run_say_locked(struct queue *q, const struct run_message *message)
+{
+	char text[STORE_ID_MAX + 20];
+
+	snprintf(text, sizeof(text), "%s: locked\n", message->id);
+	run_say(q, str_from(text));
+}
+
+void
+run_names(const struct queue_lease *lease, char *text)
+{
+	const struct store_lease *l = lease->lease;
+	size_t size = 0;
+
+	for (size_t i = l->row_count; i > 0; i--) {
+		struct str address = l->rows[i - 1].recipient.address;
+
+		if (size + address.size + 1 > MESSAGE_NAMES_MAX)
+			break;
+		if (size > 0)
+			text[size++] = ',';
+		memcpy(text + size, address.data, address.size);
+		size += address.size;
+	}
+	text[size] = '\0';
+}
+
+void
+run_say_rows(struct queue *q, const struct queue_lease *lease, const char *text)
+{
+	char names[MESSAGE_NAMES_MAX + 1];
+	char line[MESSAGE_NAMES_MAX + STORE_STATUS_MAX + 40];
+
+	if (!q->run->is_verbose)
+		return;
+	run_names(lease, names);
+	snprintf(line, sizeof(line), "%s... %s\n", names, text);
+	run_say(q, str_from(line));
+}
+
+void
+run_say_result(struct queue *q, const struct queue_lease *lease,
+    const struct message_job_result *result)
+{
+	static const char *const words[] = {
+	    [SMTP_ACCEPTED] = "Sent",
+	    [SMTP_TEMPORARY] = "Deferred: ",
+	    [SMTP_PERMANENT] = "Service unavailable",
+	    [SMTP_UNTRIED] = "Deferred: ",
+	};
+	bool has_answer = result->verdict == SMTP_TEMPORARY ||
+	                  result->verdict == SMTP_UNTRIED;
+	char line[MAIL_ADDRESS_MAX + STORE_STATUS_MAX + 40];
+
+	for (size_t i = 0; i < lease->lease->row_count; i++) {
+		const struct store_lease_row *row = &lease->lease->rows[i];
+
+		if (row->index != result->index)
+			continue;
+		snprintf(line, sizeof(line), "%.*s... %s%.*s\n",
+		    STR_ARG(row->recipient.address), words[result->verdict],
+		    has_answer ? (int)result->answer.size : 0,
+		    result->answer.data != NULL ? result->answer.data : "");
+		run_say(q, str_from(line));
+	}
+}
+
+void
+run_trouble(struct str answer, char text[STORE_STATUS_MAX + 1])
+{
+	static const struct str prefix = {"connect to ", 11};
+	struct str rest = str_skip(answer, prefix.size), host;
+	size_t at = 0;
+
+	/* "connect to mx.test[192.0.2.1]: Connection refused" */
+	while (at + 1 < rest.size &&
+	       !(rest.data[at] == ':' && rest.data[at + 1] == ' '))
+		at++;
+	if (!str_starts(answer, prefix) || at + 2 >= rest.size) {
+		snprintf(text, STORE_STATUS_MAX + 1, "%.*s", STR_ARG(answer));
+		return;
+	}
+	host = str_head(rest, at);
+	if (host.data[0] != '[')
+		host = str_head(host, str_find(host, '['));
+	rest = str_skip(rest, at + 2);
+	snprintf(text, STORE_STATUS_MAX + 1, "%.*s %s %.*s", STR_ARG(rest),
+	    str_equal(rest, STR("Connection refused")) ? "by" : "with",
+	    STR_ARG(host));
+}
+
+void
+queue_run_trace(struct queue *q, const struct message *m)
+{
+	const struct queue_session *session =
+	    queue_session_find(q, m->u.trace.session);
+
+	if (session != NULL && session->run != NULL)
+		run_say(q, m->u.trace.text);
+}

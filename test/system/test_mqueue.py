@@ -1,0 +1,259 @@
+"""The store on a queue directory in sendmail's format."""
+import csv
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import time
+
+from harness import BIN, ROOT, RELAY, Raw, open_path, site, wait_until, waiting
+
+CORPUS = ROOT / "test" / "corpus"
+PLAIN = (b"From: a@x.test\r\nSubject: held\r\n\r\n"
+         b"first line\r\n.second line\r\n")
+# What cannot be as the real program sent it: a notification that is made anew,
+# a header line that it folds and cuts, a program, a From without a domain.
+DIFFERENT = {"deliverby-return", "header-line-over-2048", "alias-program",
+             "bounce (DSN) deferred, full"}
+
+
+def queue(place, name="mq"):
+    path = open_path(place) / name
+    path.mkdir(mode=0o700)
+    os.chmod(path, 0o700)
+    return path
+
+
+def files(path):
+    return sorted(p.name for p in path.iterdir())
+
+
+def test_end_to_end(place, daemon, sink):
+    path, far = queue(place), sink()
+    d = daemon("holder", f'spool = "mqueue:{path}"\n' +
+               site("one", "one.test", f"smtp://127.0.0.1:{far.port}"))
+    d.send("a@x.test", ["u@one.test", "v@one.test"], PLAIN)
+    # While it is held it is there as sendmail would have it.
+    names = files(path)
+    assert [n[:2] for n in names] == ["df", "qf"]
+    control = (path / names[1]).read_bytes()
+    assert control.startswith(b"V8\nT") and control.endswith(b"\n.\n")
+    assert b"\nS<a@x.test>\n" in control
+    assert b"\nRPFD:<u@one.test>\n" in control
+    assert b"\nH??Subject: held\n" in control
+    assert (path / names[0]).read_bytes() == b"first line\n.second line\n"
+    assert all((path / n).stat().st_mode & 0o777 == 0o600 for n in names)
+    with Raw(d.port) as r:
+        r.ask("EHLO c")
+        assert "1 pending messages" in r.ask("ETRN one.test")
+    wait_until("mail", lambda: far.messages)
+    sender, recipients, content = far.messages[0]
+    assert sender == "a@x.test"
+    assert sorted(recipients) == ["u@one.test", "v@one.test"]
+    assert content.endswith(PLAIN)
+    wait_until("nothing left", lambda: files(path) == [])
+    assert d.stop() == 0
+    path.rmdir()
+
+
+def test_restart_and_defer(place, daemon, sink):
+    """What was deferred is told so in the file, and survives a restart."""
+    path = queue(place)
+    far = sink(lambda verb, argument: "451 4.2.0 try later"
+               if verb == "RCPT" and "u@" in argument else None)
+    settings = (f'spool = "mqueue:{path}"\nretry-min = "1h"\n' + RELAY +
+                f'route = ( {{ domain = "*", '
+                f'to = "smtp://127.0.0.1:{far.port}" }} )\n')
+    d = daemon("out", settings)
+    d.send("a@x.test", ["u@one.test", "v@one.test"], PLAIN)
+    wait_until("one of two", lambda: far.messages)
+
+    def control():
+        names = [n for n in files(path) if n.startswith("qf")]
+        return (path / names[0]).read_bytes() if names else b""
+    wait_until("deferred", lambda: b"MDeferred: 451 4.2.0" in control())
+    assert b"v@one.test" not in control()
+    assert b"\nN1\n" in control()
+    d.stop()
+    far.refuse = lambda verb, argument: None
+    d.start()
+    assert waiting(d) == 1
+    assert "try later" in d.run("mailq").stdout
+    d.run("sendqctl", "requeue", "--recipient", "u@one.test")
+    wait_until("the other", lambda: len(far.messages) == 2)
+    assert far.messages[1][1] == ["u@one.test"]
+    wait_until("nothing left", lambda: files(path) == [])
+
+
+def test_dropped_in(place, daemon, sink):
+    """A message that another program puts there is seen and sent."""
+    path, far = queue(place), sink()
+    settings = (f'spool = "mqueue:{path}"\n' +
+                f'route = ( {{ domain = "*", '
+                f'to = "smtp://127.0.0.1:{far.port}" }} )\n')
+    (path / "dfAA00001").write_bytes(b"body\n")
+    (path / "qfAA00001").write_bytes(
+        b"V8\nT1795295638\nS<a@x.test>\nR:<b@dest.test>\n"
+        b"H??Subject: by hand\n.\n")
+    for name in files(path):
+        os.chmod(path / name, 0o600)
+    daemon("out", settings)
+    wait_until("mail", lambda: far.messages)
+    assert far.messages == [("a@x.test", ["b@dest.test"],
+                             b"Subject: by hand\r\n\r\nbody\r\n")]
+    wait_until("nothing left", lambda: files(path) == [])
+
+
+def manifest(name):
+    path = CORPUS / name / "MANIFEST.tsv"
+    if not path.exists():
+        path = CORPUS / "MANIFEST.tsv"
+    with path.open(newline="") as f:
+        return list(csv.DictReader(f, delimiter="\t"))
+
+
+def test_corpus(place, daemon, sink):
+    """What the real program queued goes out as it would have sent it."""
+    path, far = queue(place), sink()
+    rows = {r["file"][2:]: r for r in manifest("flat") if r["set"] == "flat"}
+    for entry in (CORPUS / "flat").iterdir():
+        if entry.name[2:] in rows and \
+                rows[entry.name[2:]]["label"] not in DIFFERENT:
+            shutil.copy2(entry, path / entry.name)
+            os.chmod(path / entry.name, 0o600)
+    wanted = {rows[n[2:]]["sha256_raw"]: rows[n[2:]] for n in files(path)
+              if n.startswith("qf")}
+    daemon("mail.example", f'spool = "mqueue:{path}"\n'
+           f'route = ( {{ domain = "*", '
+           f'to = "smtp://127.0.0.1:{far.port}" }} )\n')
+    try:
+        wait_until("mail", lambda: len(far.messages) >= len(wanted), 15)
+    except AssertionError:
+        pass
+    got = {hashlib.sha256(m[2]).hexdigest(): m for m in far.messages}
+    missing = [r["label"] for h, r in wanted.items() if h not in got]
+    assert missing == []
+    for digest, row in wanted.items():
+        sender, recipients, _ = got[digest]
+        assert f"<{sender}>" == row["mail_params"].split(" ")[0]
+        assert sorted(f"<{r}>" for r in recipients) == sorted(
+            re.findall("<[^>]*>", row["rcpts_seen"]))
+
+
+def ids(path):
+    return sorted(p.name[2:] for p in path.iterdir()
+                  if p.name[:2] in ("qf", "hf"))
+
+
+def listed(daemon):
+    text = daemon.run("sendqctl", "--json", "list").stdout
+    return sorted(re.findall(r'"id":"([^"]*)"', text))
+
+
+def fill(daemon, count):
+    with daemon.smtp() as s:
+        for n in range(count):
+            s.sendmail("a@x.test", [f"u{n}@one.test"], PLAIN)
+
+
+def test_import_and_export(place, daemon, sink):
+    """There and back with a selection, and then out as it came in."""
+    path, far = queue(place, "elsewhere"), sink()
+    d = daemon("holder", site("one", "one.test",
+                              f"smtp://127.0.0.1:{far.port}"))
+    fill(d, 5)
+    assert "a daemon is running" in d.run(
+        "sendqctl", "export", path, check=False).stderr
+    d.stop()
+    names = listed(d)
+    assert d.run("sendqctl", "export", path, "--recipient",
+                 "u3@one.test").stdout.startswith("export: 1 messages, 0 ")
+    assert len(ids(path)) == 1
+    assert d.run("sendqctl", "export", path).stdout.startswith(
+        "export: 4 messages, 0 were in both")
+    assert ids(path) == names and listed(d) == []
+    assert all((path / n).stat().st_uid == path.stat().st_uid
+               for n in files(path))
+    assert d.run("sendqctl", "import", path).stdout.startswith(
+        "import: 5 messages, 0 were in both")
+    assert listed(d) == names
+    path.rmdir()
+    assert d.run("sendqctl", "import", path, check=False).returncode == 69
+    d.start()
+    with Raw(d.port) as r:
+        r.ask("EHLO c")
+        assert "5 pending messages" in r.ask("ETRN one.test")
+    wait_until("mail", lambda: len(far.messages) == 5)
+    assert all(m[2].endswith(PLAIN) for m in far.messages)
+
+
+def test_export_cut_off(place, daemon):
+    """Killed anywhere, each message is in one place, or in both with its id;
+    the next one ends it."""
+    path = queue(place, "elsewhere")
+    d = daemon("holder", site("one", "one.test", "smtp://127.0.0.1:9"))
+    fill(d, 30)
+    d.stop()
+    names = listed(d)
+    for n in range(1, 12):
+        p = subprocess.Popen(
+            [str(BIN / "sendqctl"), "-c", str(d.config),
+             "export" if n % 2 else "import", str(path)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(0.004 * n)
+        p.kill()
+        p.wait()
+        assert sorted({*ids(path), *listed(d)}) == names
+    d.run("sendqctl", "import", path, check=False)
+    assert listed(d) == names and files(path) == []
+
+
+def put_foreign(path, count):
+    for n in range(count):
+        (path / f"df6ALL{n:08d}").write_bytes(b"body\n")
+        (path / f"qf6ALL{n:08d}").write_bytes(
+            b"V8\nT%d\nS<a@x.test>\n"
+            b"RPFD:<u%d@one.test>\nRPFD:<v%d@two.test>\nH??X: %d\n.\n"
+            % (time.time(), n, n, n))
+    for name in files(path):
+        os.chmod(path / name, 0o600)
+
+
+def test_killed_in_a_run(place, daemon, sink):
+    """Killed again and again: all is delivered, nothing is left lying."""
+    path, far = queue(place), sink()
+    put_foreign(path, 40)
+    d = daemon("out", f'spool = "mqueue:{path}"\n'
+               f'route = ( {{ domain = "*", '
+               f'to = "smtp://127.0.0.1:{far.port}" }} )\n', start=False)
+    for n in range(1, 9):
+        d.start()
+        time.sleep(0.01 * n)
+        d.kill_all()
+    d.start()
+    wait_until("nothing left", lambda: files(path) == [])
+    got = sorted(r for m in far.messages for r in m[1])
+    wanted = {f"{c}{n}@{x}.test" for n in range(40)
+              for c, x in (("u", "one"), ("v", "two"))}
+    assert set(got) == wanted
+    # What was in flight may come twice, each time.
+    assert len(got) <= len(wanted) + 9 * 40
+
+
+def test_two_daemons(place, daemon, sink):
+    """Two on one directory deliver each message once."""
+    path, far = queue(place), sink()
+    settings = (f'spool = "mqueue:{path}"\n' + RELAY +
+                f'route = ( {{ domain = "*", '
+                f'to = "smtp://127.0.0.1:{far.port}" }} )\n')
+    put_foreign(path, 40)
+    one = daemon("one", settings, start=False).start(wait=False)
+    two = daemon("two", settings, start=False).start(wait=False)
+    one.wait_ready()
+    two.wait_ready()
+    for n in range(10):
+        (one if n % 2 else two).send("a@x.test", [f"w{n}@one.test"], PLAIN)
+    wait_until("nothing left", lambda: files(path) == [])
+    got = sorted(r for m in far.messages for r in m[1])
+    assert len(got) == len(set(got)) == 90

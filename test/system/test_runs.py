@@ -1,0 +1,371 @@
+"""Queue runs: sendmail -q and its kin, alone and with a daemon, and sendmail's
+way of starting the daemon. What is printed is sendmail's to the byte but for
+sizes (ours are exact), brackets around addresses (not kept), NOTIFY=NEVER of
+what we return (RFC 3461 6.1), and the end of a connection when the next message
+goes elsewhere (sendmail keeps two open)."""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from harness import (BIN, RELAY, Daemon, Sink, free_port, open_path, site,
+                     wait_until, waiting)
+
+TEXT = b"Subject: x\r\n\r\nhi\r\n"
+EXTENSIONS = ("8BITMIME", "SIZE", "DSN", "ENHANCEDSTATUSCODES", "PIPELINING")
+
+
+def answer(verb, argument):
+    if verb == "RCPT" and "reject" in argument:
+        return "550 5.1.1 no such user"
+    if verb == "RCPT" and "defer" in argument:
+        return "451 4.2.0 try later"
+    return None
+
+
+class Queue:
+    """A spool with mail, no daemon on it, and a next hop that may be up."""
+
+    def __init__(self, path, messages, settings="", head=None):
+        self.path = open_path(path)
+        self.port = free_port()
+        self.settings = (head if head is not None else RELAY + (
+            f'route = ( {{ domain = "*", '
+            f'to = "smtp://127.0.0.1:{self.port}" }} )\n')) + settings
+        self.daemon = Daemon(path, "q", self.settings)
+        self.sink = None
+        if messages:
+            self.daemon.start()
+            for sender, recipients in messages:
+                self.daemon.send(sender, recipients, TEXT)
+            self.daemon.stop()
+
+    def up(self, **options):
+        self.sink = Sink(port=self.port, **options)
+        return self.sink
+
+    def run(self, *options, **kwargs):
+        return subprocess.run(
+            [str(BIN / "sendmail"), "-C", str(self.daemon.config), *options],
+            capture_output=True, text=True, timeout=60, **kwargs)
+
+    def close(self):
+        self.daemon.stop()
+        if self.sink:
+            self.sink.stop()
+
+
+@pytest.fixture
+def queue(tmp_path):
+    made = []
+
+    def make(messages, **options):
+        made.append(Queue(tmp_path, messages, **options))
+        return made[-1]
+    yield make
+    for q in made:
+        q.close()
+
+
+def lines(q, text):
+    """The output with names for what differs each time."""
+    text = text.replace(str(q.daemon.spool), "SPOOL")
+    text = text.replace(f"port {q.port}", "port N")
+    text = re.sub(r"SPOOL/\w{14}", "SPOOL/ID", text)
+    return re.sub(r"SIZE=\d+", "SIZE=S", text)
+
+
+def test_silent(queue):
+    q = queue([("a@x.test", ["u@y.test"]), ("a@x.test", ["defer@y.test"])])
+    q.up(refuse=answer)
+    for option in ("-q", "-qf"):
+        done = q.run(option)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert [m[1] for m in q.sink.messages] == [["u@y.test"]]
+    assert waiting(q.daemon) == 1
+
+
+HELLO = """220 sink.test ESMTP
+>>> EHLO q.test
+250-sink.test
+250-8BITMIME
+250-SIZE
+250-DSN
+250-ENHANCEDSTATUSCODES
+250 PIPELINING
+"""
+
+VERBOSE = """
+Running SPOOL/ID (sequence 1 of 2)
+w@y.test,u@y.test... Connecting to [127.0.0.1] port N via relay...
+""" + HELLO + """>>> MAIL From:<a@x.test> SIZE=S
+250 2.1.0 ok
+>>> RCPT To:<w@y.test>
+>>> RCPT To:<u@y.test>
+>>> DATA
+250 2.1.5 ok
+250 2.1.5 ok
+354 go
+>>> .
+250 2.0.0 ok
+w@y.test,u@y.test... Sent (ok)
+
+Running SPOOL/ID (sequence 2 of 2)
+>>> RSET
+250 2.0.0 ok
+defer@y.test,reject@y.test... Using cached ESMTP connection to [127.0.0.1] \
+via relay...
+>>> MAIL From:<b@x.test> SIZE=S
+250 2.1.0 ok
+>>> RCPT To:<defer@y.test>
+>>> RCPT To:<reject@y.test>
+>>> DATA
+451 4.2.0 try later
+defer@y.test... Deferred: 451 4.2.0 try later
+550 5.1.1 no such user
+reject@y.test... User unknown
+503 5.5.1 no recipients
+>>> RSET
+250 2.0.0 ok
+>>> RSET
+250 2.0.0 ok
+b@x.test... Using cached ESMTP connection to [127.0.0.1] via relay...
+>>> MAIL From:<> SIZE=S
+250 2.1.0 ok
+>>> RCPT To:<b@x.test> NOTIFY=NEVER
+>>> DATA
+250 2.1.5 ok
+354 go
+>>> .
+250 2.0.0 ok
+b@x.test... Sent (ok)
+Closing connection to [127.0.0.1]
+>>> QUIT
+221 2.0.0 bye
+"""
+
+
+def test_verbose(queue):
+    q = queue([("a@x.test", ["u@y.test", "w@y.test"]),
+               ("b@x.test", ["reject@y.test", "defer@y.test"])])
+    q.up(refuse=answer, extensions=EXTENSIONS)
+    done = q.run("-v", "-q")
+    assert lines(q, done.stdout) == VERBOSE
+    assert (done.returncode, done.stderr) == (67, "")
+    # The one that waits is alone in the next run.
+    done = q.run("-v", "-q")
+    assert done.returncode == 0
+    assert "(sequence 1 of 1)\ndefer@y.test... Conn" in lines(q, done.stdout)
+
+
+def test_refused_connection(queue):
+    q = queue([("a@x.test", ["u@y.test", "w@y.test"]),
+               ("a@x.test", ["v@y.test"])])
+    done = q.run("-q", "-v")
+    assert lines(q, done.stdout) == """
+Running SPOOL/ID (sequence 1 of 2)
+v@y.test... Connecting to [127.0.0.1] port N via relay...
+v@y.test... Deferred: Connection refused by [127.0.0.1]
+
+Running SPOOL/ID (sequence 2 of 2)
+w@y.test,u@y.test... Deferred: Connection refused by [127.0.0.1]
+"""
+    assert done.returncode == 0
+    assert "Deferred: Connection refused by [127.0.0.1]" in \
+        q.daemon.run("mailq").stdout
+    # Now it is up: what was deferred goes, whenever it is due.
+    q.up()
+    assert q.run("-q").returncode == 0
+    assert waiting(q.daemon) == 0
+
+
+def test_selection(queue):
+    q = queue([("alice@x.test", ["u@y.test"]), ("bob@x.test", ["v@z.test"]),
+               ("carol@x.test", ["w@z.test"])])
+    q.up()
+    for options, senders in (
+            (["-qInothere"], []),
+            (["-qSALICE", "-qRz.test"], []),
+            (["-qSalice", "-qSbob", "-qRZ.test"], ["bob@x.test"]),
+            (["-q!Scarol"], ["bob@x.test", "alice@x.test"])):
+        assert q.run(*options).returncode == 0
+        assert sorted(m[0] for m in q.sink.messages) == sorted(senders)
+    assert waiting(q.daemon) == 1
+
+
+def test_held_goes_when_selected(queue):
+    port = free_port()
+    q = queue([("a@x.test", ["u@ship.test"]), ("b@x.test", ["v@ship.test"])],
+              head=site("ship", "ship.test", f"smtp://127.0.0.1:{port}"))
+    q.port = port
+    q.up()
+    assert q.run("-q").returncode == 0
+    assert not q.sink.messages
+    assert q.run("-qRv@ship").returncode == 0
+    assert [m[0] for m in q.sink.messages] == ["b@x.test"]
+    assert waiting(q.daemon) == 1
+
+
+def test_sigterm_ends_after_the_message(queue):
+    q = queue([("a@x.test", [f"u{n}@y.test"]) for n in range(5)])
+    first = []
+
+    def slowly(verb, argument):
+        if verb == "DOT" and not first:
+            first.append(1)
+            time.sleep(1)
+        return None
+    q.up(refuse=slowly)
+    process = subprocess.Popen(
+        [str(BIN / "sendmail"), "-C", str(q.daemon.config), "-v", "-q"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_until("the first message", lambda: first)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0, (out, err)
+    assert len(q.sink.messages) == 1
+    assert waiting(q.daemon) == 4
+
+
+def test_runs_do_not_overlap(queue):
+    q = queue([("a@x.test", ["u@y.test"])])
+    begun = []
+
+    def slowly(verb, argument):
+        if verb == "DOT":
+            begun.append(1)
+            time.sleep(1)
+        return None
+    q.up(refuse=slowly)
+    process = subprocess.Popen(
+        [str(BIN / "sendmail"), "-C", str(q.daemon.config), "-q"])
+    wait_until("the message", lambda: begun)
+    second = q.run("-q")
+    assert "already being run" in second.stderr
+    assert second.returncode == 75
+    assert process.wait(30) == 0
+    assert len(q.sink.messages) == 1
+
+
+def test_daemon_is_asked(queue):
+    q = queue([("a@x.test", ["u@y.test"]), ("a@x.test", ["defer@y.test"])],
+              settings='retry-min = "1h"\n')
+    q.daemon.start()
+    # The host is down for the daemon, which would wait an hour.
+    wait_until("trouble", lambda: "session-failed" in q.daemon.log())
+    q.up(refuse=answer)
+    done = q.run("-q", "-v")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "u@y.test... Sent (2.0.0 ok)\n" in done.stdout
+    assert "defer@y.test... Deferred: 451 4.2.0 try later" in done.stdout
+    assert waiting(q.daemon) == 1
+    assert q.run("-qRdefer").returncode == 0
+    assert len(q.sink.messages) == 1
+
+
+def test_emptied_directory_can_be_removed(queue):
+    q = queue([("a@x.test", ["u@y.test"]), ("a@x.test", ["defer@y.test"])])
+    moved = q.daemon.spool.with_name("moved")
+    q.daemon.spool.rename(moved)
+    later = q.up(refuse=answer)
+    assert q.run("-q", f"-oQ{moved}").returncode == 0
+    assert (moved / "log").is_dir() and len(later.messages) == 1
+    later.refuse = lambda verb, argument: None
+    assert q.run("-qf", f"-OQueueDirectory={moved}/").returncode == 0
+    assert len(later.messages) == 2
+    assert os.listdir(moved) == []
+    moved.rmdir()
+    done = q.run("-q", f"-oQ{moved}")
+    assert done.returncode == 78
+    assert done.stderr.startswith(f"can not chdir({moved}/): No such file")
+
+
+def test_moved_spool_takes_the_routes_of_today(queue):
+    q = queue([("a@x.test", ["u@y.test"])])
+    moved = q.daemon.spool.with_name("moved")
+    q.daemon.spool.rename(moved)
+    sink = Sink()
+    q.daemon.write_config(f'route = ( {{ domain = "*", '
+                          f'to = "smtp://127.0.0.1:{sink.port}" }} )\n')
+    assert q.run("-q", f"-oQ{moved}").returncode == 0
+    assert len(sink.messages) == 1
+    sink.stop()
+
+
+def test_queue_of_sendmail(queue):
+    """What the real one wrote is sent and leaves nothing behind."""
+    q = queue([])
+    q.up()
+    mqueue = q.path / "mqueue"
+    mqueue.mkdir(mode=0o700)
+    (mqueue / "dfX1").write_text("body\n")
+    (mqueue / "qfX1").write_text(
+        "V8\nT1795295638\nK0\nN0\nP30118\nFbs\nSa@x.test\n"
+        "rRFC822; u@y.test\nRPFD:u@y.test\nH??From: a@x.test\n"
+        "H??Subject: x\n.\n")
+    (mqueue / "qfX1").chmod(0o600)
+    (mqueue / "dfX1").chmod(0o600)
+    done = q.run("-v", "-q", f"-oQ{mqueue}")
+    assert f"\nRunning {mqueue}/X1 (sequence 1 of 1)\nu@y.test... Conn" in \
+        done.stdout
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [m[:2] for m in q.sink.messages] == [("a@x.test", ["u@y.test"])]
+    mqueue.rmdir()
+
+
+def test_queue_load(queue):
+    q = queue([("a@x.test", ["u@y.test"])], settings="queue-load = 100000\n")
+    q.up()
+    done = q.run("-v", "-q", "-OQueueLA=0", "-OQueueFactor=100")
+    assert done.stdout == "Skipping queue run -- load average too high\n\n"
+    assert done.returncode == 0
+    assert q.run("-q").returncode == 0
+    assert waiting(q.daemon) == 0
+
+
+def title(pid):
+    with open(f"/proc/{pid}/cmdline", "rb") as f:
+        return f.read().strip(b"\0").decode()
+
+
+def test_daemon_by_sendmail(queue, tmp_path):
+    q = queue([("a@x.test", ["u@y.test"])],
+              settings=f'pid-file = "{tmp_path}/pid"\nlog = "syslog"\n'
+              'retry-min = "1h"\n')
+    done = q.run("-bd", "-q1h")
+    assert done.returncode == 0, done.stderr
+    pid, command = (tmp_path / "pid").read_text().splitlines()
+    try:
+        assert command.endswith("-bd -q1h")
+        assert title(pid) == "sendmail: accepting connections"
+        again = q.run("-bd")
+        assert again.returncode == 69
+        assert "running already" in again.stderr
+        q.up()
+        assert q.run("-q").returncode == 0
+        wait_until("delivery", lambda: len(q.sink.messages) == 1)
+        os.kill(int(pid), signal.SIGHUP)
+    finally:
+        os.kill(int(pid), signal.SIGTERM)
+    wait_until("the end", lambda: not (tmp_path / "pid").exists())
+
+
+def test_interval_alone(queue, tmp_path):
+    q = queue([("a@x.test", ["u@y.test"])],
+              settings=f'pid-file = "{tmp_path}/pid"\nlog = "syslog"\n'
+              'retry-min = "1h"\n')
+    assert q.run("-q2s").returncode == 0
+    pid = (tmp_path / "pid").read_text().splitlines()[0]
+    try:
+        assert title(pid) == \
+            f"sendmail: Queue runner@00:00:02 for {q.daemon.spool}"
+        time.sleep(1)
+        q.up()
+        wait_until("the next run", lambda: len(q.sink.messages) == 1)
+    finally:
+        os.kill(int(pid), signal.SIGTERM)
+    wait_until("the end", lambda: not (tmp_path / "pid").exists())
+    shutil.rmtree(tmp_path / "q-run", ignore_errors=True)
