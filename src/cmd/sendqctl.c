@@ -43,8 +43,8 @@ static const char sendqctl_help[] =
     "(64k, 1M): all that are given must fit. An ADDRESS may be @DOMAIN. From\n"
     "hold to expire, --dry-run counts and does nothing.\n"
     "While no daemon runs, all but release and expire work as well, and only\n"
-    "then check, import and export. FILE is the configuration, else $SENDQ_CONFIG, else\n"
-    "" CONF_FILE_DEFAULT ".\n"
+    "then check, import and export. FILE is the configuration, else\n"
+    "$SENDQ_CONFIG, else " CONF_FILE_DEFAULT ".\n"
     "Exit status: 0 done, 1 nothing such is queued or damage was found,\n"
     "64 usage, 69 no daemon or no spool to ask, 75 busy, 78 configuration.\n";
 

@@ -334,13 +334,13 @@ static const struct {
 	"t.conf:2: spool: must be a text in quotes\n"},
     {"hostname = \"a b\"\nspool = \"spool\"\ncontrol-socket = \"control\"",
 	"t.conf:1: hostname: \"a b\" is not a host name\n"
-	"t.conf:2: spool: \"spool\" is not an absolute path, \"mqueue:\" and one, "
-	"or \"ram:\"\n"
+	"t.conf:2: spool: \"spool\" is not an absolute path, \"mqueue:\" and "
+	"one, or \"ram:\"\n"
 	"t.conf:3: control-socket: \"control\" is not an absolute path\n"},
     {"hostname = \"\"\nspool = \"\"\n",
 	"t.conf:1: hostname: \"\" is not a host name\n"
-	"t.conf:2: spool: \"\" is not an absolute path, \"mqueue:\" and one, or "
-	"\"ram:\"\n"},
+	"t.conf:2: spool: \"\" is not an absolute path, \"mqueue:\" and one, "
+	"or \"ram:\"\n"},
     {BASE "colour = 1\nsite = ()\nshape = { a = ( 1 ) }",
 	"t.conf:3: colour: there is no such setting\n"
 	"t.conf:5: shape: there is no such setting\n"},

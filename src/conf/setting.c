@@ -30,8 +30,8 @@ static const struct setting setting_rows[] = {
 	"Who gets mail for a bare Postmaster, and bounces that nobody gets.",
 	TOP(postmaster)},
     {SETTING_TOP, SETTING_SPOOL, "spool", 1, 1024, NULL, "",
-	"Where the queue is kept: a directory, \"mqueue:\" and a directory of "
-	"sendmail's, or \"ram:\" for tests.",
+	"A directory, \"mqueue:DIR\" in sendmail's format, or \"ram:\" for "
+	"tests.",
 	TOP(spool)},
     {SETTING_TOP, SETTING_GROUPS, "listen", 0, CONF_LISTEN_MAX, "",
 	"groups", "Where SMTP is listened for; none takes local mail only.",

@@ -555,8 +555,8 @@ def test_flags_survive_the_queue(daemon):
     rcpt = [s for s in said["all"] if s.startswith("RCPT")][0]
     assert set(rcpt.split()[2:]) == {"NOTIFY=SUCCESS,FAILURE",
                                      "ORCPT=rfc822;u+2Bv@x.test"}
-    assert "MAIL FROM:<a@x.test>" in said["none"]
-    assert "RCPT TO:<u@none.test>" in said["none"]
+    assert "MAIL From:<a@x.test>" in said["none"]
+    assert "RCPT To:<u@none.test>" in said["none"]
 
 
 # --- 3.8, 4.5.3.2: 421 and time ---
