@@ -4,20 +4,26 @@
  *
  * Invariants: a file is opened so that nothing is waited for and its kind is
  * looked at before it is read, since an :include: may be in the hands of
- * others; what is read of it is shown to nobody but as line numbers.
+ * others; it is read with the rights of nobody, as whoever writes one, or owns
+ * a directory on the way to it, could lead us to what only root may read, whose
+ * words would be addresses that reports tell of.
  */
 #include "cmd/alias_files.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/wire.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define RECORD_REASON_MAX 200
+#define NOBODY            65534 /* user and group */
 
 enum record_kind {
 	RECORD_FILE,
@@ -78,6 +84,39 @@ file_read(struct str path, struct buf *text)
 	return wrong;
 }
 
+/* Reads the file PATH as nobody would, where we are root; as file_read(). */
+static const char *
+file_read_as_nobody(struct str path, struct buf *text)
+{
+	const char *wrong;
+	gid_t *groups;
+	int count;
+
+	if (geteuid() != 0)
+		return file_read(path, text);
+	count = getgroups(0, NULL);
+	if (count < 0)
+		return strerror(errno);
+	groups = mem_new((size_t)count + 1, sizeof(*groups));
+	count = getgroups(count, groups);
+	if (count < 0 || setgroups(0, NULL) < 0) {
+		free(groups);
+		return strerror(errno);
+	}
+	(void)setfsgid(NOBODY);
+	(void)setfsuid(NOBODY);
+	/* They answer with what was, and -1 changes nothing. */
+	wrong = setfsuid((uid_t)-1) == NOBODY && setfsgid((gid_t)-1) == NOBODY
+	            ? file_read(path, text)
+	            : strerror(EPERM);
+	(void)setfsuid(geteuid());
+	(void)setfsgid(getegid());
+	/* Without them we may do less, never more. */
+	(void)!setgroups((size_t)count, groups);
+	free(groups);
+	return wrong;
+}
+
 static void
 record_put(
     struct buf *out, enum record_kind kind, struct str path, struct str text)
@@ -99,7 +138,8 @@ gather_file(struct alias_table *table, struct buf *out, struct str path,
 	const char *wrong;
 
 	buf_init(&text, ALIAS_TEXT_MAX + 65536);
-	wrong = file_read(path, &text);
+	wrong = is_include ? file_read_as_nobody(path, &text)
+	                   : file_read(path, &text);
 	/* Room is kept for the reasons that may follow. */
 	if (wrong == NULL &&
 	    buf_size(&text) + ALIAS_RECORDS_MAX / 8 > buf_room(out))

@@ -13,7 +13,8 @@
 
 /* Reads the files that CONF names and appends their records to OUT, which has
    ALIAS_RECORDS_MAX: also of those that cannot be read, with the reason.  Only
-   regular files are read that not everybody may write to. */
+   regular files are read that not everybody may write to, and of those that
+   are included only what everybody may read. */
 void alias_files_gather(const struct conf *conf, struct buf *out);
 
 /* Sets conf.aliases from the records: 0, or -EINVAL if a file of aliases could

@@ -105,6 +105,9 @@ child_given_count(const struct child *child)
 {
 	switch (child->kind) {
 	case ROLE_RECEIVE:
+		/* In a daemon for runs only pickup speaks to it. */
+		if (child->is_run)
+			return 0;
 		return child->conf->listen_count +
 		       (child->conf->submission_socket.size > 0 ? 1 : 0);
 	case ROLE_CONTROL:

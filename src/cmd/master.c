@@ -354,9 +354,12 @@ master_make_children(struct master *master)
 	master->child_count = 0;
 	master_add_children(master, ROLE_SPAWNER, 1);
 	master_add_children(master, ROLE_QUEUE, 1);
+	/* For runs it takes what the drop directory has, and nothing else. */
 	if (!master->is_run)
 		master_add_children(
 		    master, ROLE_RECEIVE, conf->receive_processes);
+	else if (master->places.drop_fd >= 0)
+		master_add_children(master, ROLE_RECEIVE, 1);
 	master_add_children(
 	    master, ROLE_DELIVER, master->is_run ? 1 : conf->deliver_processes);
 	master_add_children(master, ROLE_CONTROL, 1);

@@ -449,14 +449,15 @@ places_open(
 }
 
 int
-places_open_run(
-    const struct conf *conf, int run_fd, struct places *places_out)
+places_open_run(const struct conf *conf, int run_fd, struct places *places_out)
 {
 	int error;
 
 	*places_out = places_none;
 	places_out->control_fd = run_fd;
 	error = places_open_spool(conf, NULL, places_out);
+	if (error == 0)
+		places_open_drop(conf, NULL, places_out);
 	if (error < 0)
 		places_close(places_out, NULL);
 	return error;

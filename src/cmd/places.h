@@ -26,7 +26,8 @@ struct places {
    taken from there by a copy.  0, or -errno with nothing left open. */
 int places_open(const struct conf *conf, struct places *old,
     struct places *places_out) __attribute__((warn_unused_result));
-/* Opens only the spool, for queue runs; RUN_FD becomes the control's. */
+/* Opens only the spool and the drop directory, for queue runs; RUN_FD becomes
+   the control's. */
 int places_open_run(const struct conf *conf, int run_fd,
     struct places *places_out) __attribute__((warn_unused_result));
 /* Closes all; the control socket's name is removed unless NEXT (may be NULL)

@@ -4,18 +4,23 @@
 #include "base/log.h"
 #include "cmd/mqueue_dirs.h"
 #include "cmd/view_spool.h"
+#include "mail/drop.h"
 #include "os/os.h"
 #include "store/spool/spool.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-#define PLACE_MQUEUE "mqueue:"
+#define PLACE_MQUEUE   "mqueue:"
+#define PLACE_PAUSE_MS 10
+#define PLACE_DROP_MS  3000 /* without one file taken */
 
 /* The directory that the setting NAME is about. */
 static struct str
@@ -72,6 +77,45 @@ run_place_find(const struct sendmail_options *options, const struct conf *conf,
 	    "TrustedUser.\n",
 	    place_out->path, strerror(errno));
 	return false;
+}
+
+/* How many names PATH has; 0 where it cannot be read. */
+static size_t
+place_count_names(const char *path)
+{
+	DIR *dir = opendir(path);
+	const struct dirent *entry;
+	size_t count = 0;
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL)
+		count += entry->d_name[0] != '.';
+	if (dir != NULL)
+		closedir(dir);
+	return count;
+}
+
+void
+run_place_await_drop(const struct conf *conf)
+{
+	static const struct timespec pause = {
+	    .tv_nsec = PLACE_PAUSE_MS * 1000000L};
+	char path[RUN_PLACE_MAX];
+	size_t before = 0;
+
+	if (conf->drop_directory.size == 0)
+		return;
+	snprintf(path, sizeof(path), "%.*s/" DROP_DIR_NEW,
+	    STR_ARG(conf->drop_directory));
+	for (int i = 0; i < PLACE_DROP_MS / PLACE_PAUSE_MS; i++) {
+		size_t count = place_count_names(path);
+
+		if (count == 0)
+			return;
+		if (count != before)
+			i = 0;
+		before = count;
+		(void)nanosleep(&pause, NULL);
+	}
 }
 
 static void

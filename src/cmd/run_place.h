@@ -21,6 +21,10 @@ struct run_place {
 bool run_place_find(const struct sendmail_options *options,
     const struct conf *conf, struct run_place *place_out);
 
+/* Waits until the drop directory's files are taken, or none is for a while
+   (they were refused for now), or it cannot be looked into. */
+void run_place_await_drop(const struct conf *conf);
+
 /* Removes what is ours in a spool that has nothing more in it.  Gives up the
    rights of root: the last thing that a process does. */
 void run_place_clear(const struct run_place *place);

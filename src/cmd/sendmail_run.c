@@ -156,8 +156,11 @@ run_words(struct sendqd_words *words, const struct sendmail_options *options,
 	sendqd_word(words, "--run");
 	sendqd_word(words, "-c");
 	sendqd_word(words, file);
-	if (spool.size > 0)
+	/* What waits to be taken in belongs to the queue of every day. */
+	if (spool.size > 0) {
 		sendqd_word_set(words, "spool", spool);
+		sendqd_word_set(words, "drop-directory", STR(""));
+	}
 	/* It is silent but for trouble. */
 	if (str_equal(conf->log, STR("stderr")))
 		sendqd_word_set(words, "log-level", STR("error"));
@@ -174,6 +177,8 @@ run_failed(int status, struct str place)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == EX_TEMPFAIL)
 		fprintf(stderr, "sendmail: %.*s: already being run\n",
 		    STR_ARG(place));
+	if (WIFEXITED(status) && WEXITSTATUS(status) == EX_OSFILE)
+		fprintf(stderr, "sendmail: sendqd cannot be executed\n");
 	if (WIFEXITED(status) && WEXITSTATUS(status) != EX_OK)
 		return WEXITSTATUS(status);
 	return WIFEXITED(status) ? EX_OK : EX_SOFTWARE;
@@ -209,11 +214,16 @@ run_route_anew(int fd)
 
 /* The run over FD; REQUEST becomes its own. */
 static json_t *
-run_ask_all(int fd, json_t *request, const struct run_place *place)
+run_ask_all(int fd, json_t *request, const struct conf *conf,
+    const struct run_place *place)
 {
 	bool is_foreign = place->is_own && !place->is_configured;
+	bool is_ready = run_ask_ready(fd) == 0;
 
-	if (run_ask_ready(fd) == 0 && (!is_foreign || run_route_anew(fd)))
+	/* First what was submitted while no daemon ran. */
+	if (is_ready && place->is_configured)
+		run_place_await_drop(conf);
+	if (is_ready && (!is_foreign || run_route_anew(fd)))
 		return run_ask_request(fd, request);
 	json_decref(request);
 	return NULL;
@@ -221,8 +231,8 @@ run_ask_all(int fd, json_t *request, const struct run_place *place)
 
 /* Does the run with a daemon of its own. */
 static int
-run_alone(
-    struct sendqd_words *words, json_t *request, const struct run_place *place)
+run_alone(struct sendqd_words *words, json_t *request, const struct conf *conf,
+    const struct run_place *place)
 {
 	struct sigaction act = {.sa_handler = run_on_signal};
 	json_t *end;
@@ -247,7 +257,7 @@ run_alone(
 	(void)sigaction(SIGTERM, &act, NULL);
 	(void)sigaction(SIGINT, &act, NULL);
 	(void)signal(SIGPIPE, SIG_IGN);
-	end = run_ask_all(ends[0], request, place);
+	end = run_ask_all(ends[0], request, conf, place);
 	/* Where nothing was answered it is ending already. */
 	if (end != NULL)
 		(void)kill(pid, SIGTERM);
@@ -317,11 +327,40 @@ run_once(const struct sendmail_options *options, const struct conf *conf,
 	CHECK(words != NULL);
 	run_words(words, options, conf, file,
 	    place.is_configured ? STR("") : str_from(place.spool));
-	status = run_alone(words, request, &place);
+	status = run_alone(words, request, conf, &place);
 	free(words);
 	if (!place.is_configured)
 		run_place_clear(&place);
 	return status;
+}
+
+/* What was asked for and cannot be had; false if that is the end. */
+static bool
+run_check(const struct sendmail_options *options, int *status_out)
+{
+	struct str safe = sendmail_set_find(options, STR("SuperSafe"));
+	struct str group = options->queue_group;
+
+	*status_out = EX_UNAVAILABLE;
+	if (safe.size > 0 && (ascii_lower(safe.data[0]) == 'f' ||
+				 ascii_lower(safe.data[0]) == 'n'))
+		fprintf(stderr, "sendmail: SuperSafe is always on\n");
+	if (options->queue != SENDMAIL_QUEUE_NORMAL) {
+		fprintf(stderr, "sendmail: what is quarantined or lost is run "
+				"by releasing it first\n");
+		return false;
+	}
+	if (options->mode == SENDMAIL_LOOPBACK) {
+		fprintf(stderr, "sendmail: -bl: the setting listen says where "
+				"is listened\n");
+		return false;
+	}
+	if (group.size > 0 && !str_case_equal(group, MQUEUE_GROUP_ALL)) {
+		printf("Queue group %.*s unknown\n", STR_ARG(group));
+		*status_out = EX_OK;
+		return false;
+	}
+	return true;
 }
 
 int
@@ -332,11 +371,8 @@ sendmail_run(const struct sendmail_options *options)
 	struct conf *conf;
 	int status;
 
-	if (options->queue != SENDMAIL_QUEUE_NORMAL) {
-		fprintf(stderr, "sendmail: what is quarantined or lost is run "
-				"by releasing it first\n");
-		return EX_UNAVAILABLE;
-	}
+	if (!run_check(options, &status))
+		return status;
 	conf = view_conf("sendmail", file);
 	if (conf == NULL)
 		return EX_CONFIG;

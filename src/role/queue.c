@@ -292,6 +292,9 @@ queue_step(struct queue *q, uint64_t now_ms)
 	uint64_t time_ms = queue_time(q, now_ms), at;
 
 	queue_room_step(q, now_ms);
+	/* Sessions of runs count, too. */
+	sched_limit(q->sched,
+	    num_narrow_u32(q->conf->deliveries_max - queue_run_sessions(q)));
 	if (!q->is_stopping && !q->is_run_only)
 		queue_decide(q, now_ms);
 	if (time_ms >= q->run_ms) {

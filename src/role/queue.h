@@ -422,6 +422,8 @@ int queue_run_message(struct queue *q, role_peer peer, const struct message *m);
 void queue_run_peer_down(struct queue *q, role_peer peer);
 /* A run for nobody, unless one is at work still. */
 void queue_run_every(struct queue *q);
+/* How many sessions the run has, at most conf.deliveries_max. */
+uint64_t queue_run_sessions(const struct queue *q);
 /* Goes on; after every event. */
 void queue_run_step(struct queue *q, uint64_t now_ms);
 /* The answer to a request of a run, which takes it. */
@@ -436,6 +438,9 @@ void queue_run_trace(struct queue *q, const struct message *m);
 /* Results of a lease of a run came. */
 void queue_run_results(
     struct queue *q, const struct queue_lease *lease, const struct message *m);
+/* What its sender will be told of is known: people are, too. */
+void queue_run_late(struct queue *q, const struct queue_lease *lease,
+    const struct route *route);
 /* It was settled, with 0 or -errno, and will be freed. */
 void queue_run_settled(
     struct queue *q, const struct queue_lease *lease, int error);

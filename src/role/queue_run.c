@@ -203,8 +203,12 @@ run_advance(struct queue *q, uint64_t now_ms)
 		}
 		break;
 	case RUN_REHOLD:
-		run->phase = q->is_run_only ? RUN_ALARM : RUN_OVER;
-		q->alarm_ms = 0;
+		/* What was not meant has its time another day. */
+		run->phase = q->is_run_only && run->select.count == 0
+		                 ? RUN_ALARM
+		                 : RUN_OVER;
+		if (run->phase == RUN_ALARM)
+			q->alarm_ms = 0;
 		break;
 	case RUN_ALARM:
 		if (!run_has_alarms(q, now_ms))
@@ -232,6 +236,12 @@ queue_run_step(struct queue *q, uint64_t now_ms)
 		else if (q->run->phase == phase)
 			return;
 	}
+}
+
+uint64_t
+queue_run_sessions(const struct queue *q)
+{
+	return q->run != NULL ? q->run->session_count : 0;
 }
 
 bool

@@ -106,8 +106,8 @@ go_ask(struct queue *q, struct run_entry *entry, uint32_t session)
 	q->env->ops->store(q->env, request);
 }
 
-/* Opens a session with what waits for TARGET; false if no process is there for
-   it.  LEASE is the first that it gets in a verbose run. */
+/* Opens a session with what waits for TARGET; false if none can be had now.
+ * LEASE is the first that it gets in a verbose run. */
 static bool
 go_open(
     struct queue *q, struct run_target *target, const struct queue_lease *lease)
@@ -117,7 +117,8 @@ go_open(
 	struct queue_session *session;
 	struct route route;
 
-	if (route_of_destination(q->conf, str_from(target->name), &route) < 0)
+	if (HASH_COUNT(q->sessions) >= q->conf->deliveries_max ||
+	    route_of_destination(q->conf, str_from(target->name), &route) < 0)
 		return false;
 	if (run->is_verbose && !target->is_local)
 		run_names(lease, names);
@@ -189,7 +190,6 @@ go_may_open(const struct queue *q, const struct run_target *target)
 	const struct run_host *host = target->host;
 
 	return host->session_count < host->session_limit &&
-	       q->run->session_count < q->conf->deliveries_max &&
 	       (target->session_count == 0 ||
 		   target->waiting_count / RUN_ROWS_SESSION >=
 		       target->session_count);

@@ -331,6 +331,32 @@ test_runs_do_not_overlap(void **state)
 	world_fini(&w);
 }
 
+/* A run and the scheduler share what there is of sessions. */
+static void
+test_sessions_are_shared(void **state)
+{
+	struct message m;
+	struct world w;
+
+	world_open(&w, CONFIG "deliveries-max = 1\n");
+	assert_int_equal(intake_one(&w, "s@x.test", "u@ship.test"), 250);
+	assert_int_equal(intake_one(&w, "s@x.test", "u@a.test"), 250);
+	expect(&w, DELIVER, MESSAGE_SESSION_START, &m);
+	run_ask_for(&w, false, "");
+	expect_none(&w, DELIVER, MESSAGE_SESSION_START);
+	/* The scheduler waits before it tries that host again. */
+	end_session(&w, m.u.session_start.session, true, false);
+	expect(&w, DELIVER, MESSAGE_SESSION_START, &m);
+	assert_true(m.u.session_start.session & RUN_SESSION_BIT);
+	trigger(&w, "ship", NULL, MESSAGE_TRIGGER_STARTED, 1);
+	expect_none(&w, DELIVER, MESSAGE_SESSION_START);
+	end_session(&w, m.u.session_start.session, true, false);
+	expect(&w, DELIVER, MESSAGE_SESSION_START, &m);
+	assert_false(m.u.session_start.session & RUN_SESSION_BIT);
+	end_session(&w, m.u.session_start.session, true, false);
+	world_fini(&w);
+}
+
 /* Who asked is gone: a process for one run tries nothing more. */
 static void
 test_ends_with_its_asker(void **state)
@@ -353,6 +379,46 @@ test_ends_with_its_asker(void **state)
 	expect_none(&w, DELIVER, MESSAGE_SESSION_START);
 	fake_peer_up(&w.f, &role_queue_ops, w.role, CONTROL, ROLE_CONTROL);
 	assert_int_equal(queued(&w), 2);
+	world_fini(&w);
+}
+
+/* Who waits for long is told in the run; whose time is over gets it back, but
+   only after a try. */
+static void
+test_tells_what_is_late(void **state)
+{
+	struct message start, job;
+	struct world w;
+
+	world_open(&w, CONFIG "delay-notice = \"4h\"\nexpire = \"9d\"\n");
+	assert_int_equal(intake_one(&w, "s@a.test", "u@a.test"), 250);
+	reopen_for_runs(&w);
+	w.f.now_ms += 5 * 3600000;
+	run_ask_for(&w, true, "s@");
+	expect_text(&w, "\nRunning ram:/ID000001 (sequence 1 of 1)\n");
+	expect(&w, DELIVER, MESSAGE_SESSION_START, &start);
+	next(&w, start.u.session_start.session, 2);
+	expect(&w, DELIVER, MESSAGE_JOB, &job);
+	settle(&w, &job, 1, SMTP_TEMPORARY, "451 4.2.0 later");
+	expect_text(&w, "Warning: could not send message for past 4 hours\n");
+	expect(&w, DELIVER, MESSAGE_JOB, &job);
+	assert_int_equal(job.u.job.envelope.sender.size, 0);
+	settle(&w, &job, 1, SMTP_ACCEPTED, "250 ok");
+	end_session(&w, start.u.session_start.session, false, false);
+	expect_done(&w, 0, 1);
+	w.f.now_ms += UINT64_C(9) * 86400000;
+	run_ask_for(&w, true, "s@");
+	expect_text(&w, "\nRunning ram:/ID000001 (sequence 1 of 1)\n");
+	expect(&w, DELIVER, MESSAGE_SESSION_START, &start);
+	next(&w, start.u.session_start.session, 2);
+	expect(&w, DELIVER, MESSAGE_JOB, &job);
+	settle(&w, &job, 1, SMTP_TEMPORARY, "451 4.2.0 later");
+	expect_text(&w, "Cannot send message for 1 week, 2 days\n");
+	expect(&w, DELIVER, MESSAGE_JOB, &job);
+	settle(&w, &job, 1, SMTP_ACCEPTED, "250 ok");
+	end_session(&w, start.u.session_start.session, false, false);
+	expect_done(&w, 0, 1);
+	assert_int_equal(queued(&w), 0);
 	world_fini(&w);
 }
 
@@ -390,7 +456,9 @@ main(void)
 	    cmocka_unit_test(test_interval),
 	    cmocka_unit_test(test_interval_at_load),
 	    cmocka_unit_test(test_runs_do_not_overlap),
+	    cmocka_unit_test(test_sessions_are_shared),
 	    cmocka_unit_test(test_ends_with_its_asker),
+	    cmocka_unit_test(test_tells_what_is_late),
 	    cmocka_unit_test(test_trouble),
 	};
 

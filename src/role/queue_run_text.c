@@ -149,3 +149,56 @@ queue_run_trace(struct queue *q, const struct message *m)
 	if (session != NULL && session->run != NULL)
 		run_say(q, m->u.trace.text);
 }
+
+/* "4 hours", "1 week, 2 days", as sendmail writes times. */
+static void
+text_duration(uint64_t ms, char *text, size_t size)
+{
+	static const struct {
+		uint64_t seconds;
+		const char *name;
+	} units[] = {
+	    {604800, "week"},
+	    {86400, "day"},
+	    {3600, "hour"},
+	    {60, "minute"},
+	    {1, "second"},
+	};
+	uint64_t left = ms / 1000;
+	size_t at = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+		unsigned long long count = left / units[i].seconds;
+
+		left %= units[i].seconds;
+		if (count > 0)
+			at += (size_t)snprintf(text + at, size - at,
+			    "%s%llu %s%s", at > 0 ? ", " : "", count,
+			    units[i].name, count == 1 ? "" : "s");
+		CHECK(at < size);
+	}
+}
+
+void
+queue_run_late(
+    struct queue *q, const struct queue_lease *lease, const struct route *route)
+{
+	bool is_late = false, is_over = false;
+	char duration[120], line[200];
+
+	for (size_t i = 0; i < lease->result_count; i++) {
+		is_late |= lease->results[i].outcome == STORE_DEFERRED &&
+		           lease->notes[i].is_wanted;
+		is_over |= lease->results[i].outcome == STORE_FAILED &&
+		           strcmp(lease->notes[i].status, "4.4.7") == 0;
+	}
+	text_duration(is_over ? route->expire_ms : route->notice_ms, duration,
+	    sizeof(duration));
+	snprintf(line, sizeof(line),
+	    is_over ? "Cannot send message for %s\n"
+		    : "Warning: could not send message for past %s\n",
+	    duration);
+	if (is_late || is_over)
+		run_say(q, str_from(line));
+}

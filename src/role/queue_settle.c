@@ -178,6 +178,26 @@ settle_expired_text(const struct settle *s)
 	return settle_copy(s, str_from(text));
 }
 
+/* In a run the sender is told at once of what is late, not when its alarm
+   rings: whoever runs the queue is not there for that. */
+static void
+settle_late_row(const struct settle *s, size_t i)
+{
+	const struct store_lease *l = s->lease->lease;
+	const struct store_lease_row *row = &l->rows[i];
+	struct store_result *to = &s->lease->results[i];
+
+	if (to->outcome != STORE_DEFERRED || row->is_told ||
+	    s->time_ms < queue_alarm_time(&s->route, l->arrival_ms,
+			     &l->envelope, &row->recipient, false))
+		return;
+	to->alarm_ms = l->arrival_ms + s->route.expire_ms;
+	to->is_told = true;
+	settle_note(&s->lease->notes[i], true, MAIL_DSN_DELAYED,
+	    settle_status_of(to->status, "4.4.1"));
+	queue_alarm_at(s->q, to->alarm_ms);
+}
+
 /* Decides about a row whose alarm rang. */
 static void
 settle_alarm_row(const struct settle *s, size_t i)
@@ -334,7 +354,11 @@ queue_settle_results(struct queue *q, uint64_t now_ms,
 			m->u.job_result.result_count,
 			lease->lease->rows[i].index));
 		untried += lease->results[i].outcome == STORE_UNTRIED;
+		if (lease->run != NULL)
+			settle_late_row(&s, i);
 	}
+	if (lease->run != NULL)
+		queue_run_late(q, lease, &s.route);
 	settle_tell_ready(q, lease, untried);
 	settle_begin(q, now_ms, lease);
 }

@@ -428,6 +428,12 @@ sched_start(struct sched *s)
 	return decision;
 }
 
+void
+sched_limit(struct sched *s, uint32_t sessions_max)
+{
+	s->options.sessions_max = sessions_max;
+}
+
 struct sched_decision
 sched_next(struct sched *s, uint64_t now_ms)
 {

@@ -79,6 +79,9 @@ bool sched_unpark(struct sched *s, const struct sched_target *target,
 bool sched_release(struct sched *s, const struct sched_target *target,
     const struct str *domains, size_t domain_count, uint64_t count);
 
+/* From now on at most SESSIONS_MAX in all, since others have the rest. */
+void sched_limit(struct sched *s, uint32_t sessions_max);
+
 /* The next thing to do; call until it says SCHED_NOTHING. */
 struct sched_decision sched_next(struct sched *s, uint64_t now_ms);
 /* When to ask again although nothing happened; UINT64_MAX = never. */

@@ -36,7 +36,7 @@ struct smtp_client_options {
 	/* Or NULL.  With one each command waits for the reply to MAIL, and RSET
 	   stands between messages: it is read, so it need not be fast. */
 	const struct smtp_client_trace *trace;
-	bool is_helo;        /* says HELO and never EHLO */
+	bool is_helo; /* says HELO and never EHLO */
 	/* RFC 5321 4.5.3.2, in milliseconds. */
 	uint64_t greeting_timeout_ms; /* also EHLO, MAIL, RCPT */
 	uint64_t data_timeout_ms;     /* 354 */

@@ -1,5 +1,6 @@
 """Aliases: mail for lists, their owners, what is wrong in the files, newaliases
 and sendmail -bv."""
+import os
 import smtplib
 
 import pytest
@@ -254,3 +255,29 @@ def test_without_aliases(daemon, place):
     assert "no files are configured" in result.stderr
     result = tool("sendmail", "-C", str(place / "none"), "-bi", check=False)
     assert result.returncode == 78
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+@pytest.mark.parametrize("way", ["link", "nested", "mode"])
+def test_include_reads_nothing_for_its_writer(hub, way):
+    """Who may write an included file does not get at what only root reads."""
+    secret = hub.path / "secret"
+    secret.write_text("SECRET-WORD\n")
+    secret.chmod(0o600)
+    hub.include.unlink()
+    if way == "link":
+        hub.include.symlink_to(secret)
+    elif way == "nested":
+        hub.include.write_text(f"ann@far.test\n:include:{secret}\n")
+    else:
+        secret.rename(hub.include)
+    hub.daemon.start()
+    with Raw(hub.daemon.port) as raw:
+        raw.ask("EHLO client.test")
+        raw.ask("MAIL FROM:<s@client.test>")
+        assert raw.ask("RCPT TO:<staff@home.test>") == \
+            "451 4.2.4 The alias includes a file that could not be read"
+    assert "Permission denied" in hub.daemon.log()
+    said = tool("sendmail", "-C", hub.daemon.config, "-bv",
+                "staff@home.test", check=False)
+    assert "SECRET" not in said.stdout + said.stderr

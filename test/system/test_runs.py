@@ -230,6 +230,28 @@ def test_sigterm_ends_after_the_message(queue):
     assert waiting(q.daemon) == 4
 
 
+def test_killed_run_leaves_no_process(queue):
+    q = queue([("a@x.test", ["u@y.test"]), ("a@x.test", ["v@y.test"])])
+    first = []
+
+    def slowly(verb, argument):
+        if verb == "DOT" and not first:
+            first.append(1)
+            time.sleep(1)
+        return None
+    q.up(refuse=slowly)
+    process = subprocess.Popen(
+        [str(BIN / "sendmail"), "-C", str(q.daemon.config), "-v", "-q"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_until("the first message", lambda: first)
+    process.kill()
+    process.communicate(timeout=30)
+    # The spool is free as soon as the others have ended; nothing is lost.
+    wait_until("the end", lambda: q.run("-q").returncode == 0)
+    assert waiting(q.daemon) == 0
+    assert {m[1][0] for m in q.sink.messages} == {"u@y.test", "v@y.test"}
+
+
 def test_runs_do_not_overlap(queue):
     q = queue([("a@x.test", ["u@y.test"])])
     begun = []
@@ -316,6 +338,38 @@ def test_queue_of_sendmail(queue):
     mqueue.rmdir()
 
 
+def test_two_runs_share_a_queue_of_sendmail(queue):
+    q = queue([])
+    q.up()
+    mqueue = q.path / "mqueue"
+    mqueue.mkdir(mode=0o700)
+    for n in range(60):
+        for name, text in (
+                (f"dfX{n}", "body\n"),
+                (f"qfX{n}", f"V8\nT1795295638\nK0\nN0\nP30118\nSa@x.test\n"
+                            f"RPFD:u{n}@y.test\nH??From: a@x.test\n.\n")):
+            (mqueue / name).write_text(text)
+            (mqueue / name).chmod(0o600)
+    runs = [subprocess.Popen(
+        [str(BIN / "sendmail"), "-C", str(q.daemon.config), "-q",
+         f"-oQ{mqueue}"]) for _ in range(2)]
+    assert [run.wait(60) for run in runs] == [0, 0]
+    assert sorted(m[1][0] for m in q.sink.messages) == sorted(
+        f"u{n}@y.test" for n in range(60))
+    mqueue.rmdir()
+
+
+@pytest.mark.parametrize("options,status,text", [
+    (["-q", "-OSuperSafe=False"], 0, "SuperSafe is always on"),
+    (["-qL"], 69, "releasing it first"),
+    (["-bl"], 69, "listen"),
+    (["-qGslow"], 0, "Queue group slow unknown")])
+def test_what_cannot_be_had(queue, options, status, text):
+    done = queue([]).run(*options)
+    assert done.returncode == status
+    assert text in done.stdout + done.stderr
+
+
 def test_queue_load(queue):
     q = queue([("a@x.test", ["u@y.test"])], settings="queue-load = 100000\n")
     q.up()
@@ -369,3 +423,12 @@ def test_interval_alone(queue, tmp_path):
         os.kill(int(pid), signal.SIGTERM)
     wait_until("the end", lambda: not (tmp_path / "pid").exists())
     shutil.rmtree(tmp_path / "q-run", ignore_errors=True)
+
+
+def test_takes_in_what_was_submitted_meanwhile(queue):
+    q = queue([("a@x.test", ["u@y.test"])])
+    q.up()
+    done = q.run("-f", "b@x.test", "v@y.test", input="Subject: x\n\nhi\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert q.run("-q").returncode == 0
+    assert sorted(m[0] for m in q.sink.messages) == ["a@x.test", "b@x.test"]
