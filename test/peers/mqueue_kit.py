@@ -156,9 +156,11 @@ OWN_FIELDS = re.compile(
 
 
 def below(content):
-    """CONTENT without the fields that each program makes its own way."""
+    """CONTENT without the fields that each program makes its own way, and
+    unfolded: sendmail folds lists of addresses anew."""
     header, gap, body = content.partition(b"\r\n\r\n")
-    return OWN_FIELDS.sub(b"", header + b"\r\n") + gap[2:] + body
+    header = OWN_FIELDS.sub(b"", header + b"\r\n")
+    return re.sub(rb"\r\n[ \t]+", b" ", header) + gap[2:] + body
 
 
 def same_mail(mails):

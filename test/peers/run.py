@@ -23,7 +23,9 @@ import traceback
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "system")]
 
+import callers  # noqa: E402, F401
 import chroots  # noqa: E402
+import mqueue  # noqa: E402
 import servers  # noqa: E402
 from harness import (RELAY, Daemon, Raw, Sink, free_port, site,  # noqa: E402
                      wait_until)
@@ -411,6 +413,7 @@ def add_smuggling():
 
 
 add_smuggling()
+CHECKS += mqueue.CHECKS
 
 
 def on_alarm(*_):

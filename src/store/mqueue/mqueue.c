@@ -162,6 +162,41 @@ mq_hold_file(struct mqueue *mq, struct mq_entry *entry)
 	return error;
 }
 
+/* True for an error that leaves the files as they were. */
+static bool
+mq_is_want(int error)
+{
+	return error == -ENOSPC || error == -EDQUOT || error == -EMFILE ||
+	       error == -ENFILE;
+}
+
+/* Writes what the request changed, and gives up what is not leased.  Where
+   there is no room the index goes back to what the file says; of what is leased
+   the change is written later. */
+static void
+mq_write_held(struct mqueue *mq)
+{
+	struct mq_entry *entry, *next;
+
+	DL_FOREACH_SAFE(mq->held, entry, next)
+	{
+		bool is_leased = entry->message->lease_count > 0;
+		int error = 0;
+
+		if (entry->is_changed && !mq->is_dead)
+			error = mq_rewrite(mq, entry);
+		if (mq_is_want(error))
+			mq->write_error = error;
+		else if (error < 0)
+			mq_fatal(mq, "write", entry->message->id, error);
+		entry->is_changed = error < 0 && is_leased;
+		if (error < 0 && !is_leased)
+			mq_set_stale(mq, entry);
+		if (!is_leased)
+			mq_release(mq, entry);
+	}
+}
+
 static bool
 mq_hold(void *arg, struct ram_message *message)
 {
@@ -173,14 +208,20 @@ mq_hold(void *arg, struct ram_message *message)
 		return true;
 	if (mq->is_dead || entry->refused == mq->request_number)
 		return false;
+	/* A request is through with one message before it comes to the next:
+	   not all that it changes need be open at once. */
+	if (++mq->hold_count % MQ_HOLDS_MAX == 0)
+		mq_write_held(mq);
 	error = mq_hold_file(mq, entry);
-	entry->was_locked = error == -EWOULDBLOCK;
 	if (error == 0)
 		return true;
 	entry->refused = mq->request_number;
-	/* Gone, written anew, or without its data file. */
-	if (error != -EWOULDBLOCK)
+	/* Gone, written anew, or without its data file; else another program
+	   has it, or we have no descriptor or no right for it. */
+	if (error == -ENOENT || error == -ESTALE || error == -EBADMSG)
 		mq_set_stale(mq, entry);
+	else
+		entry->was_locked = true;
 	return false;
 }
 
@@ -228,26 +269,6 @@ static const struct ram_keeper mq_keeper = {
     .changed = mq_changed,
     .removed = mq_removed,
 };
-
-/* Writes what the request changed, and gives up what is not leased. */
-static void
-mq_write_held(struct mqueue *mq)
-{
-	struct mq_entry *entry, *next;
-
-	DL_FOREACH_SAFE(mq->held, entry, next)
-	{
-		int error = 0;
-
-		if (entry->is_changed && !mq->is_dead)
-			error = mq_rewrite(mq, entry);
-		if (error < 0)
-			mq_fatal(mq, "write", entry->message->id, error);
-		entry->is_changed = false;
-		if (entry->message->lease_count == 0)
-			mq_release(mq, entry);
-	}
-}
 
 /* True if there was anything to be looked at again. */
 static bool
@@ -306,14 +327,27 @@ mq_has_room(struct mqueue *mq)
 	return os_room(mq->os, &room) == 0 && room >= MQ_ROOM_MIN;
 }
 
-/* True if there is a control file to be written after the settle. */
+/* True if there is something to be written after the settle: not if nothing of
+   MESSAGE is left, or nothing has happened. */
 static bool
-mq_settle_writes(const struct store_request *request)
+mq_settle_writes(
+    const struct store_request *request, const struct ram_message *message)
 {
-	for (size_t i = 0; i < request->u.settle.result_count; i++)
-		if (request->u.settle.results[i].outcome == STORE_DEFERRED)
-			return true;
-	return request->u.settle.dsn != NULL;
+	size_t gone = 0, stay = 0;
+
+	for (size_t i = 0; i < request->u.settle.result_count; i++) {
+		const struct store_result *result =
+		    &request->u.settle.results[i];
+
+		if (result->outcome == STORE_DELIVERED ||
+		    result->outcome == STORE_FAILED)
+			gone++;
+		else
+			stay += result->outcome == STORE_DEFERRED ||
+			        result->alarm_ms > 0;
+	}
+	return request->u.settle.dsn != NULL || stay > 0 ||
+	       (gone > 0 && gone < message->left_count);
 }
 
 static void
@@ -325,7 +359,8 @@ mq_do_settle(struct mqueue *mq, struct store_request *request)
 	request->u.settle.is_message_done = false;
 	request->u.settle.left_messages = request->u.settle.left_bytes = 0;
 	request->error = ram_settle_check(mq->ram, request);
-	if (request->error == 0 && mq_settle_writes(request) &&
+	HASH_FIND_STR(mq->ram->by_id, request->u.settle.id, message);
+	if (request->error == 0 && mq_settle_writes(request, message) &&
 	    !mq_has_room(mq))
 		request->error = -ENOSPC;
 	/* The notification is there for sure before what it tells of is gone;
@@ -336,8 +371,6 @@ mq_do_settle(struct mqueue *mq, struct store_request *request)
 		return;
 	if (dsn != NULL)
 		mq_sync_names(mq);
-	HASH_FIND_STR(mq->ram->by_id, request->u.settle.id, message);
-	CHECK(message != NULL);
 	for (size_t i = 0; i < request->u.settle.result_count; i++)
 		mq_entry_of(message)->is_tried |=
 		    request->u.settle.results[i].outcome != STORE_UNTRIED;
@@ -434,6 +467,9 @@ mq_batch(struct store *store, struct store_request **requests, size_t count)
 		mq_look_at_stale(mq);
 		if (mq->is_dead)
 			requests[i]->error = -EIO;
+		else if (mq->write_error < 0)
+			requests[i]->error = mq->write_error;
+		mq->write_error = 0;
 	}
 	mq_sync(mq);
 	mq_state_write(mq);
@@ -478,12 +514,17 @@ mq_check(struct store *store)
 	size_t leased = 0, held = 0;
 
 	mq->ram->store.ops->check(&mq->ram->store);
+	/* What was not written is nowhere. */
+	if (mq->is_dead)
+		return;
 	DL_FOREACH(mq->ram->messages, message)
 	{
 		entry = mq_entry_of(message);
-		CHECK(entry->message == message && !entry->is_changed);
+		CHECK(entry->message == message);
+		CHECK(!entry->is_changed || message->lease_count > 0);
 		CHECK((entry->file != NULL) == (message->lease_count > 0));
-		CHECK(entry->map_count == message->left_count);
+		CHECK(entry->is_changed ||
+		      entry->map_count == message->left_count);
 		leased += message->lease_count > 0;
 	}
 	DL_FOREACH(mq->held, entry)

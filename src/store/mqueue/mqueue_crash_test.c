@@ -331,6 +331,88 @@ crash_run(void *arg)
 	return 0;
 }
 
+/* A take that may fail. */
+static struct store_request *
+fault_take(struct store *store)
+{
+	struct store_request *take = store_request_new(STORE_TAKE);
+
+	take->u.take.destination = STR("x.org");
+	take->u.take.count = 1;
+	take->u.take.inline_max = STORE_BLOCK;
+	return kit_run(store, take);
+}
+
+/* A message that is deferred, stopped, freed and delivered, with the N-th call
+   from the beginning on failing; true if that came to pass. */
+static bool
+fault_run(uint64_t n, int error)
+{
+	static const struct kit_row rows[] = {
+	    {"a@x.org", "x.org", false}, {"b@x.org", "x.org", false}, {NULL}};
+	static const struct kit_row back[] = {
+	    {"s@home.org", "home.org", false}, {NULL}};
+	struct mqueue_place place = {.is_real = false};
+	struct store *store = place_open(&place);
+	struct store_result later = {
+	    0, STORE_DEFERRED, 9000, STR("451 4.2.0 later")};
+	struct store_result failed = {1, STORE_FAILED, 0, STR("550")};
+	struct crash_message m = {.id = "M1", .size = 700};
+	struct store_request *take, *settle;
+	size_t changed, leased;
+	bool is_there, is_done;
+
+	os_sim_fail_at(place.os, n, error, false);
+	is_there = kit_append(store, kit_message("M1", 1, 700, rows)) == 0;
+	take = fault_take(store);
+	if (take->u.take.lease_count == 1) {
+		(void)kit_settle(store, "M1", "x.org", later, NULL);
+		settle = kit_settle_new("M1", "x.org", NULL, 0);
+		(void)kit_finish(store, settle);
+	}
+	store_request_free(take);
+	(void)kit_change(store, STORE_CHANGE_HOLD, "M1", "", &changed, &leased);
+	(void)kit_change(store, STORE_CHANGE_FREE, "M1", "", &changed, &leased);
+	take = fault_take(store);
+	if (take->u.take.lease_count == 1) {
+		settle = kit_settle_new("M1", "x.org", &failed, 1);
+		settle->u.settle.dsn = kit_message("D1", 1, 300, back);
+		if (kit_run(store, settle)->error < 0)
+			(void)kit_finish(
+			    store, kit_settle_new("M1", "x.org", NULL, 0));
+		store_request_free(settle);
+	}
+	store_request_free(take);
+	is_done = os_sim_calls(place.os) < n;
+	os_sim_fail_at(place.os, 0, 0, false);
+	/* Whatever failed, what was accepted is there, with its content. */
+	store = place_reopen(&place, store);
+	if (is_there)
+		crash_expect_content(store, &m, "after a fault");
+	place_close(&place, store);
+	return !is_done;
+}
+
+static int
+fault_all(void *arg)
+{
+	for (uint64_t n = 1; fault_run(n, *(int *)arg); n++)
+		assert_true(n < 2000);
+	return 0;
+}
+
+static void
+test_faults(void **state)
+{
+	static const int errors[] = {-ENOSPC, -EIO, -ENOENT};
+
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		int error = errors[i];
+
+		assert_int_equal(apart(fault_all, &error), 0);
+	}
+}
+
 static void
 test_cuts(void **state)
 {
@@ -346,6 +428,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_cuts),
+	    cmocka_unit_test(test_faults),
 	};
 
 	if (getenv("SENDQ_LOG") != NULL)

@@ -318,10 +318,11 @@ test_classic(void **state)
 		"hosta!hostb!fred@here.test>bob@dest.test 0"},
 	    {"c07-v0-with-dot", "adams@dc.example.com>bob@dest.test 0"},
 	    {"c09-v0-lf-present", "adams@dc.example.com>bob@dest.test 0"},
-	    {"c11-v0-with-dot-three", "adams@dc.example.com>carol@other.test 0"
-				      " adams@dc.example.com>bob@dest.test 0"},
-	    {"c13-v1-flags", "adams@dc.example.com>carol@other.test 0"
-			     " adams@dc.example.com>bob@dest.test 0"},
+	    {"c11-v0-with-dot-three",
+		"adams@dc.example.com>bob@dest.test 0"
+		" adams@dc.example.com>carol@other.test 0"},
+	    {"c13-v1-flags", "adams@dc.example.com>bob@dest.test 0"
+			     " adams@dc.example.com>carol@other.test 0"},
 	    {"c15-v4-8.10-style", "adams@dc.example.com>bob@dest.test 0"},
 	};
 

@@ -102,8 +102,7 @@ mq_facts_of(const struct qf *q, struct arena *arena, struct mq_facts *facts)
 	return 0;
 }
 
-/* Facts of a file without ours; the rows are numbered from the last R line on,
-   since sendmail sends to that one first. */
+/* Facts of a file without ours. */
 static void
 mq_facts_derive(struct mqueue *mq, const struct qf *q,
     const struct os_status *status, uint64_t data_size, struct mq_facts *facts)
@@ -121,7 +120,9 @@ mq_facts_derive(struct mqueue *mq, const struct qf *q,
 	                     : STORE_RECIPIENTS_MAX,
 	};
 	facts->count = facts->row_count;
-	facts->order = facts->arrival_wall_ms * 1000;
+	/* Of one second, as they were read. */
+	facts->order =
+	    facts->arrival_wall_ms * 1000 + mq->derived_count++ % 1000000;
 	facts->arrival_ms = facts->arrival_wall_ms;
 	if (mq->offset_ms < 0 && facts->arrival_ms <= (uint64_t)-mq->offset_ms)
 		facts->arrival_ms = 1;
@@ -229,8 +230,7 @@ mq_read_message(struct mqueue *mq, const struct qf *q, struct mq_facts *facts,
 		    (struct store_row){.recipient.address = STR("gone"),
 			.destination = STR("gone")};
 	for (size_t j = 0; error == 0 && j < facts->count; j++) {
-		map[j] = has_facts ? facts->rows[j].index
-		                   : facts->row_count - 1 - (uint32_t)j;
+		map[j] = has_facts ? facts->rows[j].index : (uint32_t)j;
 		error = mq_read_row(mq, q, j,
 		    has_facts ? &facts->rows[j] : NULL, facts, message, map[j]);
 	}
@@ -592,43 +592,67 @@ mq_name_data(struct mqueue *mq, struct mq_entry *entry)
 	return os_sync_directory(mq->os, entry->directory->data);
 }
 
-int
-mq_rewrite(struct mqueue *mq, struct mq_entry *entry)
+/* Makes the new control file from the one that is open, and puts it there. */
+static int
+mq_rewrite_file(struct mqueue *mq, struct mq_entry *entry, struct qf *q,
+    struct arena *arena, struct buf *out)
 {
-	char path[MQ_PATH_MAX];
-	struct qf_problem problem;
+	bool was_quarantined = entry->is_quarantined;
 	struct os_file *file = NULL;
-	struct arena arena;
-	struct buf text, out;
-	struct qf q;
-	int error;
+	char path[MQ_PATH_MAX];
+	int error = mq_compose(mq, entry, q, arena, out);
 
-	CHECK(entry->file != NULL);
 	mq_path(path, entry->directory->control, "tf", entry->message->id);
-	buf_init(&text, QF_FILE_MAX);
-	buf_init(&out, QF_FILE_MAX);
-	error = mq_read_file(mq->os, entry->file, &text);
-	arena_init(&arena, 2 * QF_ARENA_SIZE(buf_size(&text)) + QF_FILE_MAX);
-	if (error == 0)
-		error = qf_read(buf_str(&text), &arena, &q, &problem);
-	if (error == 0)
-		error = mq_compose(mq, entry, &q, &arena, &out);
 	if (error == 0)
 		error = mq_name_data(mq, entry);
 	if (error == 0)
 		error = mq_make_control(
 		    mq, entry->directory, entry->message->id, &file);
 	if (error == 0)
-		error = mq_write_all(mq, file, buf_str(&out), path);
+		error = mq_write_all(mq, file, buf_str(out), path);
 	if (error == 0)
 		error = mq_replace(mq, entry, file, mq_is_stopped(entry));
-	if (error < 0 && file != NULL) {
+	if (error == 0)
+		return 0;
+	entry->is_quarantined = was_quarantined;
+	if (file != NULL) {
 		(void)os_unlink(mq->os, path);
 		os_close(mq->os, file);
 	}
+	return error;
+}
+
+int
+mq_rewrite(struct mqueue *mq, struct mq_entry *entry)
+{
+	size_t map_count = entry->map_count;
+	struct qf_problem problem;
+	struct arena arena;
+	struct buf text, out;
+	uint32_t *map;
+	struct qf q;
+	int error;
+
+	CHECK(entry->file != NULL);
+	buf_init(&text, QF_FILE_MAX);
+	buf_init(&out, QF_FILE_MAX);
+	map = mem_new(map_count, sizeof(*map));
+	memcpy(map, entry->map, map_count * sizeof(*map));
+	error = mq_read_file(mq->os, entry->file, &text);
+	arena_init(&arena, 2 * QF_ARENA_SIZE(buf_size(&text)) + QF_FILE_MAX);
 	if (error == 0)
+		error = qf_read(buf_str(&text), &arena, &q, &problem);
+	if (error == 0)
+		error = mq_rewrite_file(mq, entry, &q, &arena, &out);
+	if (error == 0) {
 		entry->has_version = true;
-	entry->is_tried = false;
+		entry->is_tried = false;
+	} else {
+		/* The file is as it was. */
+		memcpy(entry->map, map, map_count * sizeof(*map));
+		entry->map_count = map_count;
+	}
+	free(map);
 	arena_fini(&arena);
 	buf_fini(&text);
 	buf_fini(&out);

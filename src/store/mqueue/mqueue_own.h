@@ -33,7 +33,8 @@
 #define MQ_EXPIRE_MS    UINT64_C(432000000)
 #define MQ_PIECE        65536 /* of a data file, read or written at once */
 #define MQ_HEADER_MAX   (1 << 20)
-#define MQ_TRIES        5 /* to make a file that others may remove */
+#define MQ_TRIES        5   /* to make a file that others may remove */
+#define MQ_HOLDS_MAX    200 /* control files open for changes at once */
 #define MQ_READERS_MAX  64
 #define MQ_STATE_MAX    (1 << 20)
 /* What a tf says while content is staged for it. */
@@ -122,12 +123,15 @@ struct mqueue {
 	struct mq_stage *stages;
 	struct mq_bad *bad;
 	size_t reader_count;
+	uint64_t hold_count; /* control files that were wanted, so far */
 	uint64_t request_number;
 	uint64_t scan_number;
 	uint64_t scan_mono_ms;
 	uint64_t found_count;
-	int64_t offset_ms; /* queue time minus wall clock */
+	uint64_t derived_count; /* messages without a line of ours, so far */
+	int64_t offset_ms;      /* queue time minus wall clock */
 	bool is_dead;
+	int write_error; /* of the request at work: there was no room */
 	/* What is kept in the state directory. */
 	bool is_state_dirty;
 	uint64_t clock_queue_ms, clock_wall_ms;
@@ -230,7 +234,8 @@ uint64_t mq_version_of(const struct qf *q, struct arena *arena);
    entry->map becomes that of the new one.  0 or -errno. */
 int mq_compose(struct mqueue *mq, struct mq_entry *entry, struct qf *q,
     struct arena *arena, struct buf *out);
-/* Writes the control file of a held message anew: 0 or -errno. */
+/* Writes the control file of a held message anew: 0, or -errno and the file is
+   as it was. */
 int mq_rewrite(struct mqueue *mq, struct mq_entry *entry);
 /* Appends MESSAGE to disk and index: 0 or -errno. */
 int mq_append(struct mqueue *mq, struct store_message *message);

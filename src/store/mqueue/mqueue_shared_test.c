@@ -207,6 +207,55 @@ test_rests(void **state)
 	assert_int_equal(files, 0);
 }
 
+/* A file with more recipients than a message of ours may have: the rest comes
+   when the first are done. */
+static void
+test_very_many(void **state)
+{
+	struct shared *shared = *state;
+	struct os *os = shared->place.os;
+	size_t done = 0, count, files = 0;
+	struct os_file *file;
+	struct buf text;
+
+	buf_init(&text, 1 << 20);
+	kit_put(&text, "V8\nT1700000000\nS<a@x.org>\n");
+	for (size_t i = 0; i < STORE_RECIPIENTS_MAX + 50; i++)
+		kit_put(&text, "RPFD:<u%zu@x.org>\n", i);
+	kit_put(&text, "H??X: y\n.\n");
+	assert_int_equal(os_open(os, "dfBIG", OS_WRITE | OS_CREATE, &file), 0);
+	os_close(os, file);
+	assert_int_equal(os_open(os, "qfBIG", OS_WRITE | OS_CREATE, &file), 0);
+	assert_int_equal(os_pwrite(os, file, buf_str(&text), 0), 0);
+	os_close(os, file);
+	buf_fini(&text);
+	shared_tick(shared);
+	do {
+		struct store_request *take =
+		    kit_take(shared->a, "x.org", false, 9);
+
+		count = take->u.take.lease_count;
+		for (size_t i = 0; i < count; i++) {
+			const struct store_lease *l = &take->u.take.leases[i];
+			struct store_result results[STORE_LEASE_ROWS_MAX];
+
+			for (size_t j = 0; j < l->row_count; j++)
+				results[j] = (struct store_result){
+				    .index = l->rows[j].index};
+			assert_int_equal(
+			    kit_finish(shared->a, kit_settle_new(l->id, "x.org",
+						      results, l->row_count)),
+			    0);
+			done += l->row_count;
+		}
+		store_request_free(take);
+		shared_tick(shared);
+	} while (count > 0);
+	assert_int_equal(done, STORE_RECIPIENTS_MAX + 50);
+	os_list(os, "", shared_count, &files);
+	assert_int_equal(files, 0);
+}
+
 #define SHARED_TEST(f)                                                         \
 	cmocka_unit_test_setup_teardown(f, shared_setup, shared_teardown)
 
@@ -219,6 +268,7 @@ main(void)
 	    SHARED_TEST(test_stopped),
 	    SHARED_TEST(test_both_at_work),
 	    SHARED_TEST(test_rests),
+	    SHARED_TEST(test_very_many),
 	};
 
 	if (getenv("SENDQ_LOG") != NULL)

@@ -1,7 +1,7 @@
 /*
- * The model engine: everything in memory, every answer worked out from a plain
- * list of messages.  It is what the other engines are compared with, and what
- * simulations use where the store is not what they look at.
+ * The model engine: everything in memory.  It is what the other engines are
+ * compared with, what simulations use where the store is not what they look at,
+ * and the index of an engine that keeps messages elsewhere (ram_model.h).
  */
 #ifndef STORE_RAM_RAM_H
 #define STORE_RAM_RAM_H
