@@ -8,6 +8,7 @@
 #include "cmd/ctl_move.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/places.h"
 #include "cmd/store_place.h"
 #include "os/machine.h"
 #include "role/route.h"
@@ -212,6 +213,8 @@ ctl_move(struct ctl_move *move)
 				"daemon\n");
 	else if (move_has_daemon(move->conf))
 		fprintf(stderr, "sendqctl: a daemon is running\n");
+	else if (move->is_import && places_make_spool(move->conf) < 0)
+		status = EX_CANTCREAT; /* logged */
 	else if (move_end_open(&ours, move->conf, path) == 0 &&
 		 move_end_open(&other, &conf, directory) == 0) {
 		if (ours.status.st_dev == other.status.st_dev &&

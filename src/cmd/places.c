@@ -308,13 +308,19 @@ places_open_directory(const char *path, const struct privilege_user *user)
 static int
 places_open_mqueue(const char *path, const struct privilege_user *user)
 {
-	int fd;
+	bool is_made = mkdir(path, 0700) == 0;
+	/* What was made here may have been changed for a link. */
+	int fd = open(path,
+	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | (is_made ? O_NOFOLLOW : 0));
+	int error;
 
-	if (mkdir(path, 0700) == 0 && geteuid() == 0 &&
-	    chown(path, user->uid, user->gid) < 0)
+	if (fd < 0)
 		return -errno;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	if (!is_made || geteuid() != 0 || fchown(fd, user->uid, user->gid) == 0)
+		return fd;
+	error = -errno;
+	close(fd);
+	return error;
 }
 
 static int
@@ -343,6 +349,17 @@ places_open_spool(
 	free(path);
 	places->spool_fd = fd;
 	return fd < 0 ? fd : 0;
+}
+
+int
+places_make_spool(const struct conf *conf)
+{
+	struct places places = {.spool_fd = -1};
+	int error = places_open_spool(conf, NULL, &places);
+
+	if (error == 0 && places.spool_fd >= 0)
+		close(places.spool_fd);
+	return error;
 }
 
 /* A part of the drop directory FD, of USER. */

@@ -33,6 +33,10 @@ int places_open_run(const struct conf *conf, int run_fd,
 /* Closes all; the control socket's name is removed unless NEXT (may be NULL)
    has the same. */
 void places_close(struct places *places, const struct places *next);
+/* Makes the queue's directory where it is not there, as the daemon would: 0 or
+   -errno, logged. */
+int places_make_spool(const struct conf *conf)
+    __attribute__((warn_unused_result));
 /* Makes the drop directory where it is not there, and gives it to the role that
    has it: a descriptor, or -errno. */
 int places_make_drop_directory(const struct conf *conf)

@@ -530,8 +530,10 @@ joined(struct reader *r, struct str first, struct str second)
 
 	if (text == NULL)
 		return STR("");
-	memcpy(text, first.data, first.size);
-	memcpy(text + first.size, second.data, second.size);
+	if (first.size > 0)
+		memcpy(text, first.data, first.size);
+	if (second.size > 0)
+		memcpy(text + first.size, second.data, second.size);
 	return str_of(text, first.size + second.size);
 }
 

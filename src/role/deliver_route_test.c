@@ -67,9 +67,10 @@ struct exchanger {
 
 struct route_case {
 	const char *domain;
-	struct exchanger exchangers[5]; /* none: the domain has an address */
-	const char *tried;              /* each of them refuses */
-	const char *answer;             /* how the end begins */
+	/* Behind the last one a nameless; none: the domain has an address. */
+	struct exchanger exchangers[6];
+	const char *tried;  /* each of them refuses */
+	const char *answer; /* how the end begins */
 };
 
 #define REFUSED   "refused"

@@ -188,6 +188,22 @@ def test_import_and_export(place, daemon, sink):
     assert all(m[2].endswith(PLAIN) for m in far.messages)
 
 
+def test_import_into_a_new_spool(place, daemon):
+    """The spool is made as the daemon would make it, which takes it then."""
+    d = daemon(settings='site = ( { name = "one", hold = true,\n'
+               ' domains = [ "one.test", "two.test" ],\n'
+               ' route = "smtp://127.0.0.1:9" } )\n', start=False)
+    path = place / "foreign"
+    path.mkdir()
+    put_foreign(path, 3)
+    assert not d.spool.exists()
+    assert d.run("sendqctl", "import", path).stdout.startswith(
+        "import: 3 messages")
+    assert files(path) == []
+    d.start()
+    assert len(listed(d)) == 3
+
+
 def test_export_cut_off(place, daemon):
     """Killed anywhere, each message is in one place, or in both with its id;
     the next one ends it."""
