@@ -35,10 +35,12 @@ MUTANTS = [
      "return block.size > 0 ? crc : crc32c(crc, block);",
      "store/spool/spool_rebuild_test"),
     ("the reply comes before the sync", "role/queue_intake.c",
-     "\tq->env->ops->store(q->env, request);\n}\n\nstatic int\nintake_commit",
+     "\tpart->intake->appends_in_hand++;\n"
+     "\tq->env->ops->store(q->env, request);\n}",
+     "\tpart->intake->appends_in_hand++;\n"
      "\tq->env->ops->store(q->env, request);\n"
-     "\tintake_answer(q, intake, 250, \"2.0.0\", \"Ok\");\n}\n\n"
-     "static int\nintake_commit", "role/queue_test"),
+     "\tintake_answer(q, part->intake, 250, \"2.0.0\", \"Ok\");\n}",
+     "role/queue_test"),
     ("a store without room still says 250", "role/queue_intake.c",
      "if (request->error == 0) {", "if (request->error <= 0) {",
      "role/queue_test"),
@@ -69,6 +71,22 @@ MUTANTS = [
     ("the Maildir's directory is not synced", "role/maildir.c",
      "os_sync_directory(m->os, \"new\")", "maildir_is_lucky(m)",
      "role/maildir_test"),
+    ("a control file is not synced", "store/mqueue/mqueue_file.c",
+     "int error = os_sync(mq->os, file);", "int error = file == NULL;",
+     "store/mqueue/mqueue_crash_test"),
+    ("names in a queue directory are not synced",
+     "store/mqueue/mqueue_file.c",
+     "(d->is_control_dirty || d->is_data_dirty))\n"
+     "\t\t\terror = os_sync_directory(mq->os, d->control);",
+     "d->is_control_dirty)\n\t\t\terror = mq == NULL;",
+     "store/mqueue/mqueue_crash_test"),
+    ("what another program wrote is not read anew",
+     "store/mqueue/mqueue.c", "if (mq_is_same(&status, &entry->seen))",
+     "if (status.is_file || mq_is_same(&status, &entry->seen))",
+     "store/mqueue/mqueue_shared_test"),
+    ("mail that is left is not synced", "cmd/submit_drop.c",
+     "return error == 0 ? os_sync(f->os, f->file) : error;",
+     "return error;", "cmd/submit_drop_test"),
 ]
 
 # What some of the planted bugs call.

@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,6 +55,8 @@ move_become(const struct privilege_user *user)
 		return;
 	if (geteuid() != 0)
 		is_done = seteuid(0) == 0;
+	/* Root's groups are no more the owner's than its user is. */
+	is_done = is_done && setgroups(0, NULL) == 0;
 	is_done = is_done && setegid(user != NULL ? user->gid : getgid()) == 0;
 	if (user != NULL)
 		is_done = is_done && seteuid(user->uid) == 0;
@@ -101,6 +104,10 @@ move_end_open(struct move_end *end, const struct conf *conf, const char *path)
 		error = -errno;
 	if (error == 0)
 		error = store_place_owner(fd, &end->owner);
+	/* Whoever else may write there could lead root anywhere. */
+	if (error == 0 && getuid() == 0 && end->owner.uid == 0 &&
+	    store_place_is_shared(&end->status))
+		error = -EPERM;
 	if (error == 0) {
 		end->store.ops = &move_ops;
 		end->os = os_real_new(fd);

@@ -77,6 +77,14 @@ print_address(FILE *out, struct str text, int width)
 	}
 }
 
+/* True for U+0080 to U+009F in UTF-8, which terminals obey too. */
+static bool
+is_control_pair(struct str text, size_t at)
+{
+	return at + 1 < text.size && (unsigned char)text.data[at] == 0xc2 &&
+	       (unsigned char)text.data[at + 1] < 0xa0;
+}
+
 /* What a far end has said, or a person: letters of any character set are left
    as they are, but nothing that a terminal would obey. */
 static void
@@ -86,7 +94,10 @@ print_words(FILE *out, struct str text, size_t width)
 	for (size_t i = 0; i < text.size; i++) {
 		unsigned char c = (unsigned char)text.data[i];
 
-		if (is_printable((char)c) || c >= 0x80)
+		if (is_control_pair(text, i))
+			fprintf(out, "\\302\\%03o",
+			    (unsigned)(unsigned char)text.data[++i]);
+		else if (is_printable((char)c) || c >= 0x80)
 			putc(c, out);
 		else
 			fprintf(out, "\\%03o", (unsigned)c);

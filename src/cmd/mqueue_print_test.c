@@ -190,6 +190,9 @@ test_bytes(void **state)
 	mqueue_print_recipient(
 	    page_open(&p), STR("a"), STR("x\033[2J\303\251"), true);
 	page_expect(&p, "\n\t\t\t\t\t\ta\n\t\t (x\\033[2J\303\251)");
+	mqueue_print_recipient(
+	    page_open(&p), STR("a"), STR("x\302\2332J\302\240\302"), true);
+	page_expect(&p, "\n\t\t\t\t\t\ta\n\t\t (x\\302\\2332J\302\240\302)");
 	(void)state;
 }
 

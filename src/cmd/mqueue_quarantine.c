@@ -12,6 +12,7 @@
 #include "cmd/mqueue_list.h"
 #include "cmd/mqueue_reason.h"
 #include "cmd/mqueue_scan.h"
+#include "cmd/view_spool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -99,8 +100,10 @@ job_lock(const struct quarantine *q, struct job *job)
 		skip(job->id, "%s", "");
 		return false;
 	}
-	/* What anybody may have written is not believed. */
-	if ((job->status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+	/* What anybody may have written is not believed, nor what may be a file
+	   of somebody else under another name. */
+	if ((job->status.st_mode & (S_IWGRP | S_IWOTH)) != 0 ||
+	    job->status.st_nlink != 1) {
 		skip(job->id, "%s", "");
 		return false;
 	}
@@ -328,6 +331,20 @@ is_trusted(const struct sendmail_options *options, struct str directory)
 	return is_owner;
 }
 
+/* Takes the rights of the queue's owner, who could lead root to other places
+   by links: 0 or -errno. */
+static int
+become_owner(const struct mqueue_dirs *dirs)
+{
+	int fd = open(dirs->base, O_RDONLY | O_DIRECTORY | O_CLOEXEC), error;
+
+	if (fd < 0)
+		return -errno;
+	error = view_become_owner(fd);
+	close(fd);
+	return error;
+}
+
 static void
 quarantine_init(struct quarantine *q, const struct sendmail_options *options)
 {
@@ -359,6 +376,10 @@ mqueue_quarantine(const struct sendmail_options *options, struct str directory)
 		return EX_USAGE;
 	}
 	status = mqueue_list_dirs(options, directory, &dirs, &is_none);
+	if (status == EX_OK && become_owner(&dirs) < 0) {
+		printf("%s: others may write to it\n", dirs.base);
+		status = EX_CONFIG;
+	}
 	look = mqueue_list_look(options);
 	look.count_max = 0;
 	quarantine_init(&q, options);

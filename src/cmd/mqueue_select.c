@@ -106,6 +106,17 @@ mqueue_recipient(struct str text, int version)
 	                         : (struct str){NULL, 0};
 }
 
+/* No message has a name with what a terminal would obey; a file of whoever may
+   write to the directory may have one. */
+static bool
+name_is_printable(struct str name)
+{
+	for (size_t i = 0; i < name.size; i++)
+		if (name.data[i] < ' ' || name.data[i] > '~')
+			return false;
+	return true;
+}
+
 bool
 mqueue_want_name(const struct mqueue_want *want, struct str name)
 {
@@ -116,7 +127,7 @@ mqueue_want_name(const struct mqueue_want *want, struct str name)
 	};
 
 	return name.size > 2 && name.data[0] == letters[want->queue] &&
-	       name.data[1] == 'f' &&
+	       name.data[1] == 'f' && name_is_printable(name) &&
 	       store_select_has_text(want->select, STORE_SELECT_ID, name);
 }
 

@@ -60,6 +60,32 @@ is_wanted(enum sendmail_queue queue, const char *terms, const char *name,
 	return is_one;
 }
 
+/* What is no name of a message is not shown, for it could be for a terminal. */
+static void
+test_names(void **state)
+{
+	static const struct {
+		const char *name;
+		bool expected;
+	} cases[] = {
+	    {"qf6ALLDvRC012936", true},
+	    {"hf6ALLDvRC012936", false},
+	    {"qf", false},
+	    {"qf\033]0;x\007", false},
+	    {"qfa\nqfb", false},
+	    {"qfa\177", false},
+	    {"qf\302\2332J", false},
+	};
+	struct store_select select = {.count = 0};
+	struct mqueue_want want = {.select = &select};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(
+		    mqueue_want_name(&want, str_from(cases[i].name)),
+		    cases[i].expected);
+	(void)state;
+}
+
 static void
 test_selects_files(void **state)
 {
@@ -352,6 +378,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_selects_files),
 	    cmocka_unit_test(test_kinds_of_files),
 	    cmocka_unit_test(test_quarantine),

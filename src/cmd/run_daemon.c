@@ -67,6 +67,35 @@ daemon_command(char *text, size_t size)
 	text[length] = '\0';
 }
 
+/* The addresses of this host alone with the ports of the configuration, each
+   once. */
+static void
+daemon_loopback(struct sendqd_words *words, const struct conf *conf)
+{
+	char text[CONF_LISTEN_MAX * 48 + 20] = "listen = (";
+	size_t size = strlen(text), count = 0;
+
+	for (size_t i = 0; i < conf->listen_count; i++) {
+		const struct conf_address *address = &conf->listen[i].address;
+		bool is_again = false;
+
+		for (size_t j = 0; j < i; j++)
+			is_again |=
+			    conf->listen[j].address.family == address->family &&
+			    conf->listen[j].address.port == address->port;
+		if (is_again)
+			continue;
+		size += (size_t)snprintf(text + size, sizeof(text) - size,
+		    "%s { address = \"%s:%u\" }", count++ ? "," : "",
+		    address->family == 6 ? "[::1]" : "127.0.0.1",
+		    address->port);
+		CHECK(size < sizeof(text));
+	}
+	snprintf(text + size, sizeof(text) - size, " )");
+	sendqd_word(words, "-o");
+	sendqd_word(words, text);
+}
+
 static void
 daemon_words(struct sendqd_words *words, const struct sendmail_options *options,
     const struct conf *conf, const char *file)
@@ -91,6 +120,8 @@ daemon_words(struct sendqd_words *words, const struct sendmail_options *options,
 		sendqd_word(words, "-o");
 		sendqd_word(words, "listen = ()");
 	}
+	if (options->mode == SENDMAIL_LOOPBACK)
+		daemon_loopback(words, conf);
 	daemon_title(title, sizeof(title), options, conf);
 	sendqd_word(words, "--title");
 	sendqd_word(words, title);

@@ -22,12 +22,21 @@
 #define PLACE_PAUSE_MS 10
 #define PLACE_DROP_MS  3000 /* without one file taken */
 
-/* The directory that the setting NAME is about. */
+/* The directory that the setting NAME is about; of "DIR/q*", DIR. */
 static struct str
 place_path(struct str name)
 {
+	size_t last;
+
 	if (str_starts(name, STR(PLACE_MQUEUE)))
-		return str_skip(name, sizeof(PLACE_MQUEUE) - 1);
+		name = str_skip(name, sizeof(PLACE_MQUEUE) - 1);
+	last = name.size;
+	while (last > 0 && name.data[last - 1] != '/')
+		last--;
+	if (name.size > last && name.data[name.size - 1] == '*')
+		name.size = last;
+	while (name.size > 1 && name.data[name.size - 1] == '/')
+		name.size--;
 	return name;
 }
 
@@ -52,10 +61,7 @@ run_place_find(const struct sendmail_options *options, const struct conf *conf,
 	struct str configured = place_path(conf->spool);
 
 	*place_out = (struct run_place){.is_configured = path.size == 0};
-	if (place_out->is_configured)
-		path = configured;
-	while (path.size > 1 && path.data[path.size - 1] == '/')
-		path.size--;
+	path = place_out->is_configured ? configured : place_path(path);
 	if (path.size >= RUN_PLACE_MAX) {
 		fprintf(stderr, "sendmail: %s\n", strerror(ENAMETOOLONG));
 		return false;

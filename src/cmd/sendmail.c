@@ -11,9 +11,12 @@
 #include "cmd/view.h"
 #include "conf/conf.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #define MESSAGES_MAX 65536
 
@@ -93,6 +96,18 @@ sendmail_needs_rights(const struct sendmail_options *options)
 	       options->config_file == NULL;
 }
 
+/* What is opened later never gets the number of a standard stream, or what is
+   printed would go into a message.  One that is missing cannot be read: it is
+   no empty message. */
+static int
+sendmail_fill_streams(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_WRONLY) != fd)
+			return -EBADF;
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -100,7 +115,7 @@ main(int argc, char **argv)
 	struct buf messages;
 	int status;
 
-	if (rights_put_aside() < 0)
+	if (rights_put_aside() < 0 || sendmail_fill_streams() < 0)
 		return EX_OSERR;
 	buf_init(&messages, MESSAGES_MAX);
 	status = sendmail_options_read(&options, argc, argv, &messages);

@@ -45,21 +45,29 @@ run_on_signal(int number)
 		(void)kill((pid_t)run_pid, SIGTERM);
 }
 
+/* The queue group that was asked for; empty for all. */
+static struct str
+run_group(const struct sendmail_options *options)
+{
+	struct str group = options->queue_group;
+
+	return str_case_equal(group, MQUEUE_GROUP_ALL) ? STR("") : group;
+}
+
 /* Terms as the control protocol has them: "!Stext". */
 static json_t *
 run_terms(const struct store_select *select)
 {
 	static const char letters[] = {[STORE_SELECT_ID] = 'I',
 	    [STORE_SELECT_SENDER] = 'S',
-	    [STORE_SELECT_RECIPIENT] = 'R'};
+	    [STORE_SELECT_RECIPIENT] = 'R',
+	    [STORE_SELECT_REASON] = 'Q'};
 	json_t *terms = json_array();
 
 	for (size_t i = 0; i < select->count; i++) {
 		const struct store_select_term *term = &select->terms[i];
 		char text[STORE_SELECT_TEXT_MAX + 3];
 
-		if (term->field >= sizeof(letters))
-			continue;
 		snprintf(text, sizeof(text), "%s%c%.*s",
 		    term->is_not ? "!" : "", letters[term->field],
 		    STR_ARG(term->text));
@@ -104,6 +112,8 @@ run_request(const struct sendmail_options *options, uint64_t rank_max)
 	run_put(request, "verbose", json_boolean(options->is_verbose));
 	run_put(request, "order", json_string(run_order(options)));
 	run_put(request, "select", run_terms(&options->select));
+	if (options->queue == SENDMAIL_QUEUE_QUARANTINED)
+		run_put(request, "stopped", json_true());
 	if (options->min_queue_age_ms >= 1000)
 		run_put(request, "age",
 		    json_integer(
@@ -152,18 +162,27 @@ run_words(struct sendqd_words *words, const struct sendmail_options *options,
 	                          ? options->timeout_ms
 	                          : RUN_TIMEOUT_MS;
 
+	bool is_lost = options->queue == SENDMAIL_QUEUE_LOST;
+
 	sendqd_word(words, "sendqd");
 	sendqd_word(words, "--run");
 	sendqd_word(words, "-c");
 	sendqd_word(words, file);
+	if (run_group(options).size > 0)
+		sendqd_word_set(words, "queue-group", run_group(options));
+	if (is_lost) {
+		sendqd_word(words, "-o");
+		sendqd_word(words, "queue-lost = true");
+	}
 	/* What waits to be taken in belongs to the queue of every day. */
 	if (spool.size > 0) {
 		sendqd_word_set(words, "spool", spool);
 		sendqd_word_set(words, "drop-directory", STR(""));
 	}
-	/* It is silent but for trouble. */
+	/* It is silent but for trouble; of what is lost, why it stays so. */
 	if (str_equal(conf->log, STR("stderr")))
-		sendqd_word_set(words, "log-level", STR("error"));
+		sendqd_word_set(words, "log-level",
+		    is_lost ? STR("warn") : STR("error"));
 	for (size_t i = 0; i < sizeof(timeouts) / sizeof(timeouts[0]); i++)
 		run_set_time(words, timeouts[i], timeout_ms);
 	run_set_time(words, "expire", options->queue_return_ms);
@@ -291,15 +310,43 @@ run_may(const struct sendmail_options *options, const struct conf *conf,
 	return *rank_max_out >= RUN_LIGHTEST;
 }
 
+/* Whether the part of the queue that was asked for exists at PLACE; else it was
+   said. */
+static bool
+run_has_queue(
+    const struct sendmail_options *options, const struct run_place *place)
+{
+	struct str group = run_group(options);
+	struct mqueue_dirs dirs;
+	bool is_there = group.size == 0;
+
+	if (place->is_own && options->queue == SENDMAIL_QUEUE_LOST) {
+		printf("%s: nothing is lost\n", place->path);
+		return false;
+	}
+	if (!is_there && !place->is_own) {
+		/* What cannot be read is told of when it is opened. */
+		is_there = mqueue_dirs_find(&dirs, str_from(place->path),
+			       group) < 0 ||
+		           dirs.count > 0;
+		mqueue_dirs_fini(&dirs);
+	}
+	if (!is_there)
+		printf("Queue group %.*s unknown\n", STR_ARG(group));
+	return is_there;
+}
+
 static int
 run_once(const struct sendmail_options *options, const struct conf *conf,
     const char *file)
 {
+	struct str group = run_group(options);
 	struct run_place place;
 	struct sendqd_words *words;
 	uint64_t rank_max;
 	json_t *request;
 	int fd = -ENOENT, status;
+	bool is_asked;
 
 	if (!run_place_find(options, conf, &place))
 		return EX_CONFIG;
@@ -309,8 +356,13 @@ run_once(const struct sendmail_options *options, const struct conf *conf,
 			       "\n");
 		return EX_OK;
 	}
+	if (!run_has_queue(options, &place))
+		return EX_OK;
 	request = run_request(options, rank_max);
-	if (place.is_configured)
+	/* The daemon has the whole queue in hand, and nothing that is lost. */
+	is_asked = place.is_configured &&
+	           options->queue != SENDMAIL_QUEUE_LOST && group.size == 0;
+	if (is_asked)
 		fd = run_ask_connect(conf->control_socket);
 	if (fd >= 0) {
 		status = run_status(run_ask_request(fd, request));
@@ -326,7 +378,7 @@ run_once(const struct sendmail_options *options, const struct conf *conf,
 	words = calloc(1, sizeof(*words));
 	CHECK(words != NULL);
 	run_words(words, options, conf, file,
-	    place.is_configured ? STR("") : str_from(place.spool));
+	    is_asked ? STR("") : str_from(place.spool));
 	status = run_alone(words, request, conf, &place);
 	free(words);
 	if (!place.is_configured)
@@ -339,25 +391,17 @@ static bool
 run_check(const struct sendmail_options *options, int *status_out)
 {
 	struct str safe = sendmail_set_find(options, STR("SuperSafe"));
-	struct str group = options->queue_group;
+	bool is_daemon = options->mode != SENDMAIL_RUN ||
+	                 options->run_interval_ms > 0 ||
+	                 options->is_run_persistent;
 
 	*status_out = EX_UNAVAILABLE;
 	if (safe.size > 0 && (ascii_lower(safe.data[0]) == 'f' ||
 				 ascii_lower(safe.data[0]) == 'n'))
 		fprintf(stderr, "sendmail: SuperSafe is always on\n");
-	if (options->queue != SENDMAIL_QUEUE_NORMAL) {
-		fprintf(stderr, "sendmail: what is quarantined or lost is run "
-				"by releasing it first\n");
-		return false;
-	}
-	if (options->mode == SENDMAIL_LOOPBACK) {
-		fprintf(stderr, "sendmail: -bl: the setting listen says where "
-				"is listened\n");
-		return false;
-	}
-	if (group.size > 0 && !str_case_equal(group, MQUEUE_GROUP_ALL)) {
-		printf("Queue group %.*s unknown\n", STR_ARG(group));
-		*status_out = EX_OK;
+	if (is_daemon && (options->queue != SENDMAIL_QUEUE_NORMAL ||
+			     run_group(options).size > 0)) {
+		fprintf(stderr, "sendmail: -qQ, -qL and -qG are for one run\n");
 		return false;
 	}
 	return true;

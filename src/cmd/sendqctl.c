@@ -494,8 +494,7 @@ carry_out_move(struct call *call, const struct conf *conf)
 	parsed = calloc(1, sizeof(*parsed));
 	if (line == NULL || parsed == NULL)
 		abort();
-	wrong =
-	    control_request_read(conf, str_from(line), parsed, &is_broken);
+	wrong = control_request_read(conf, str_from(line), parsed, &is_broken);
 	if (wrong != NULL)
 		fprintf(stderr, "sendqctl: %s\n", wrong);
 	else {
@@ -514,9 +513,9 @@ carry_out_move(struct call *call, const struct conf *conf)
 static int
 carry_out_request(struct call *call, const struct conf *conf)
 {
-	struct view *view = view_open("sendqctl", conf);
-	json_t *end = NULL;
 	int status;
+	struct view *view = view_open("sendqctl", conf, &status);
+	json_t *end = NULL;
 
 	set_words(call);
 	if (view != NULL)
@@ -524,7 +523,10 @@ carry_out_request(struct call *call, const struct conf *conf)
 		    view, json_incref(call->request), print_item, call);
 	for (size_t i = 0; call->top != NULL && i < call->top->count; i++)
 		print_one(call, call->top->items[i]);
-	status = end != NULL ? report(call, end) : EX_UNAVAILABLE;
+	if (end != NULL)
+		status = report(call, end);
+	else if (status == EX_OK)
+		status = EX_UNAVAILABLE;
 	json_decref(end);
 	view_close(view);
 	return status;

@@ -148,12 +148,13 @@ spool_list(const struct sendmail_options *options, const struct conf *conf)
 	struct list list = {.options = options};
 	struct view *view;
 	bool is_good;
+	int status;
 
 	if (is_group_unknown(options))
 		return EX_OK;
-	view = view_open(options->program, conf);
+	view = view_open(options->program, conf, &status);
 	if (view == NULL)
-		return EX_UNAVAILABLE;
+		return status;
 	is_good = list_count(&list, view);
 	if (is_good && list.count == 0)
 		printf("%.*s is empty\n", STR_ARG(conf->spool));
@@ -176,12 +177,13 @@ spool_counts(const struct sendmail_options *options, const struct conf *conf)
 {
 	const struct sendmail_options all = {.program = options->program};
 	struct list list = {.options = &all};
-	struct view *view = view_open(options->program, conf);
+	int status;
+	struct view *view = view_open(options->program, conf, &status);
 	bool is_good = view != NULL && list_count(&list, view);
 
 	view_close(view);
 	if (!is_good)
-		return EX_UNAVAILABLE;
+		return status != EX_OK ? status : EX_UNAVAILABLE;
 	if (list.count == 0) {
 		printf("%.*s is empty\n", STR_ARG(conf->spool));
 		return EX_OK;
@@ -242,7 +244,8 @@ spool_quarantine(
     const struct sendmail_options *options, const struct conf *conf)
 {
 	struct ids ids = {.list = NULL};
-	struct view *view = view_open(options->program, conf);
+	int status;
+	struct view *view = view_open(options->program, conf, &status);
 	bool is_good = view != NULL && spool_walk(view, options, ids_add, &ids);
 	size_t changes = 0;
 
@@ -293,7 +296,8 @@ int
 spool_hosts(const struct sendmail_options *options, const struct conf *conf)
 {
 	struct hosts hosts = {.is_verbose = options->is_verbose};
-	struct view *view = view_open(options->program, conf);
+	int status;
+	struct view *view = view_open(options->program, conf, &status);
 	json_t *end = NULL;
 
 	if (view != NULL)
@@ -301,5 +305,7 @@ spool_hosts(const struct sendmail_options *options, const struct conf *conf)
 		    view, spool_request("destinations"), hosts_item, &hosts);
 	view_close(view);
 	json_decref(end);
-	return end != NULL ? EX_OK : EX_UNAVAILABLE;
+	if (end != NULL)
+		return EX_OK;
+	return status != EX_OK ? status : EX_UNAVAILABLE;
 }

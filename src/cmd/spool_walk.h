@@ -5,12 +5,13 @@
 
 #include "cmd/sendmail_options.h"
 #include "cmd/view.h"
+#include "store/store.h"
 
 #include <jansson.h>
 #include <stdbool.h>
 
 /* Shown as the reason of what is stopped: none is kept. */
-#define SPOOL_REASON "stopped by the administrator"
+#define SPOOL_REASON STORE_STOPPED_TEXT
 
 /* Called with each message: ITEM is its first item, RECIPIENTS those of all of
    its items.  It keeps neither. */

@@ -43,6 +43,13 @@ store_place_path(const struct conf *conf)
 	return mem_copy_text(path.data, path.size);
 }
 
+bool
+store_place_is_shared(const struct stat *status)
+{
+	return (status->st_mode & S_IWOTH) != 0 ||
+	       ((status->st_mode & S_IWGRP) != 0 && status->st_gid != 0);
+}
+
 int
 store_place_owner(int fd, struct privilege_user *user_out)
 {
@@ -64,6 +71,8 @@ store_place_open(const struct conf *conf, struct os *os,
 	    .route = route_foreign,
 	    .route_arg = (void *)(uintptr_t)conf,
 	    .hostname = conf->hostname,
+	    .group = conf->queue_group,
+	    .is_lost = conf->queue_lost,
 	    .fatal = fatal,
 	};
 

@@ -12,6 +12,7 @@
 #include "store/store.h"
 
 #include <stdbool.h>
+#include <sys/stat.h>
 
 bool store_place_is_ram(const struct conf *conf);
 bool store_place_is_mqueue(const struct conf *conf);
@@ -21,6 +22,9 @@ char *store_place_path(const struct conf *conf);
 /* Who may use the queue directory FD: its owner, whoever that is. */
 int store_place_owner(int fd, struct privilege_user *user_out)
     __attribute__((warn_unused_result));
+
+/* True if others than its owner may write to the directory of STATUS. */
+bool store_place_is_shared(const struct stat *status);
 
 /* Opens the store of CONF in the directory of OS; FATAL is called when what is
    on disk is unknown.  Both must live as long.  0 or -errno. */

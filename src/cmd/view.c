@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #define VIEW_TIMEOUT_S 60
@@ -72,22 +73,24 @@ view_connect(struct str path, FILE **control_out)
 }
 
 struct view *
-view_open(const char *program, const struct conf *conf)
+view_open(const char *program, const struct conf *conf, int *status_out)
 {
 	struct view *view = mem_new(1, sizeof(*view));
 	int error = view_connect(conf->control_socket, &view->control);
 
 	view->program = program;
 	view->conf = conf;
+	*status_out = EX_OK;
 	if (error == 0)
 		return view;
 	if (error == -ENOENT || error == -ECONNREFUSED)
-		view->spool = view_spool_open(program, conf);
+		view->spool = view_spool_open(program, conf, &error);
 	else
 		fprintf(stderr, "%s: %.*s: %s\n", program,
 		    STR_ARG(conf->control_socket), strerror(-error));
 	if (view->spool != NULL)
 		return view;
+	*status_out = error == -EWOULDBLOCK ? EX_TEMPFAIL : EX_UNAVAILABLE;
 	view_close(view);
 	return NULL;
 }

@@ -19,8 +19,10 @@ typedef void view_item_fn(void *arg, const json_t *item);
    printed. */
 struct conf *view_conf(const char *program, const char *file_name);
 
-/* Opens a view; NULL after the reason was printed. */
-struct view *view_open(const char *program, const struct conf *conf);
+/* Opens a view; NULL after the reason was printed, with the exit status for it
+   (EX_TEMPFAIL where another process has the spool) in *STATUS_OUT. */
+struct view *view_open(
+    const char *program, const struct conf *conf, int *status_out);
 void view_close(struct view *view);
 
 /* Carries out one page of REQUEST, with FN for each item (NULL = they do not

@@ -42,6 +42,10 @@ view_become_owner(int fd)
 
 	if (fstat(fd, &status) < 0)
 		return -errno;
+	/* Whoever else may write there could lead root anywhere. */
+	if (geteuid() == 0 && status.st_uid == 0 &&
+	    store_place_is_shared(&status))
+		return -EPERM;
 	if (geteuid() != 0 || status.st_uid == 0)
 		return 0;
 	if (setgroups(0, NULL) < 0 ||
@@ -72,8 +76,8 @@ view_spool_begin(
 	}
 	view->os = os_real_new(fd);
 	if (store_place_is_mqueue(view->conf))
-		error = store_place_open(
-		    view->conf, view->os, NULL, &view->store);
+		error =
+		    store_place_open(view->conf, view->os, NULL, &view->store);
 	else
 		error = store_spool_open(view->os, options, &view->store);
 	if (error < 0)
@@ -100,8 +104,9 @@ view_spool_try(const char *program, const struct conf *conf,
 	*error_out = error;
 	if (error < 0)
 		fprintf(stderr, "%s: %s: %s\n", program, path,
-		    error == -EWOULDBLOCK ? "in use by another process"
-					  : strerror(-error));
+		    error == -EWOULDBLOCK
+			? "another process runs it or looks at it, try again"
+			: strerror(-error));
 	free(path);
 	if (error == 0)
 		return view;
@@ -110,13 +115,13 @@ view_spool_try(const char *program, const struct conf *conf,
 }
 
 struct view_spool *
-view_spool_open(const char *program, const struct conf *conf)
+view_spool_open(
+    const char *program, const struct conf *conf, int *error_out)
 {
 	const struct store_spool_options options = {.segment_size = 0};
-	int error;
 
 	log_set(view_log, LOG_WARN);
-	return view_spool_try(program, conf, &options, &error);
+	return view_spool_try(program, conf, &options, error_out);
 }
 
 void
@@ -470,10 +475,10 @@ view_verify(struct view_spool *view, struct store_spool_report *report_out)
 	if (!store_place_is_mqueue(view->conf))
 		return store_spool_verify(view->store, report_out);
 	view->store->ops->info(view->store, &info);
-	*report_out = (struct store_spool_report){
-	    .record_count = info.totals.messages,
-	    .message_count = info.totals.messages,
-	    .bytes = info.totals.bytes};
+	*report_out =
+	    (struct store_spool_report){.record_count = info.totals.messages,
+		.message_count = info.totals.messages,
+		.bytes = info.totals.bytes};
 	return 0;
 }
 

@@ -8,13 +8,13 @@
 struct view_spool;
 
 /* Becomes the owner of the directory FD, if we are root and it is not: 0 or
-   -errno. */
+   -errno; -EPERM if it is root's and others may write to it. */
 int view_become_owner(int fd) __attribute__((warn_unused_result));
 
 /* Opens the spool of CONF, as the user to whom it belongs where we are root;
-   NULL after the reason was printed. */
+   NULL after the reason was printed, with the -errno in *ERROR_OUT. */
 struct view_spool *view_spool_open(
-    const char *program, const struct conf *conf);
+    const char *program, const struct conf *conf, int *error_out);
 void view_spool_close(struct view_spool *view);
 
 /* One page of the answer to REQUEST: its end, with "error" where it cannot be

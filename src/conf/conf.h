@@ -147,6 +147,8 @@ struct conf {
 	uint64_t queue_bytes_max;
 	uint64_t queue_messages_max;
 	uint64_t queue_interval_ms; /* 0 = no runs */
+	struct str queue_group;     /* empty = all */
+	bool queue_lost;
 	uint64_t queue_load;        /* 0 = no limit */
 	uint64_t refuse_load;       /* likewise */
 	struct str pid_file;        /* empty = none */

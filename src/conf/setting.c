@@ -144,6 +144,13 @@ static const struct setting setting_rows[] = {
     {SETTING_TOP, SETTING_DURATION, "queue-interval", 0, 7 * DAY, "0", "",
 	"How often all that waits is tried besides its own times; 0 is never.",
 	TOP(queue_interval_ms)},
+    {SETTING_TOP, SETTING_NAME, "queue-group", 0, 64, "", "",
+	"Of \"mqueue:\", only directories with this name, and digits; \"\" is "
+	"all.",
+	TOP(queue_group)},
+    {SETTING_TOP, SETTING_FLAG, "queue-lost", 0, 1, "false", "",
+	"Of \"mqueue:\", what was set aside as lost, and nothing else.",
+	TOP(queue_lost)},
     {SETTING_TOP, SETTING_NUMBER, "queue-load", 0, 100000, "0", "load",
 	"The load at which a run leaves out what is heavy; 0 is none.",
 	TOP(queue_load)},

@@ -177,7 +177,7 @@ static int
 name_read(
     struct reader *r, const struct setting *row, struct str text, void *field)
 {
-	if (!is_name(text))
+	if (text.size > 0 && !is_name(text))
 		return -EINVAL;
 	return reader_copy(r, text, field);
 }

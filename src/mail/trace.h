@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 struct mail_trace {
-	struct str helo;     /* as the client named itself */
-	struct str peer;     /* its address, "192.0.2.1" or "2001:db8::1" */
-	bool has_uid;        /* it is a user of this host, without address */
+	struct str helo; /* as the client named itself */
+	struct str peer; /* its address, "192.0.2.1" or "2001:db8::1" */
+	bool has_uid;    /* it is a user of this host, without address */
 	uint32_t uid;
 	struct str hostname; /* ours */
 	struct str with;     /* "ESMTP", "SMTP" (RFC 3848) */

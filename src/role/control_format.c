@@ -25,6 +25,10 @@ control_text(struct str text)
 		char c = text.data[i];
 
 		copy[i] = (c >= 0 && c < ' ') || c == 0x7f ? '?' : c;
+		/* Terminals obey U+0080 to U+009F too. */
+		if (i > 0 && (unsigned char)copy[i - 1] == 0xc2 &&
+		    (unsigned char)c >= 0x80 && (unsigned char)c < 0xa0)
+			copy[i - 1] = copy[i] = '?';
 	}
 	value = json_stringn(copy, text.size);
 	if (value != NULL)

@@ -33,10 +33,12 @@ enum {
 	KEY_ORDER = 65536,
 	KEY_AGE = 131072,
 	KEY_RANK = 262144,
+	KEY_STOPPED = 524288,
 	KEYS_FILTER = KEY_ID | KEY_DESTINATION | KEY_SENDER | KEY_RECIPIENT |
 	              KEY_DOMAIN | KEY_OLDER | KEY_LARGER,
 	KEYS_CHANGE = KEYS_FILTER | KEY_DRY | KEY_AFTER_KEY,
-	KEYS_RUN = KEY_SELECT | KEY_VERBOSE | KEY_ORDER | KEY_AGE | KEY_RANK,
+	KEYS_RUN = KEY_SELECT | KEY_VERBOSE | KEY_ORDER | KEY_AGE | KEY_RANK |
+	           KEY_STOPPED,
 };
 
 static const struct {
@@ -62,6 +64,8 @@ static const struct {
     {"select", JSON_ARRAY, KEY_SELECT},
     {"verbose", JSON_TRUE, KEY_VERBOSE},
     {"verbose", JSON_FALSE, KEY_VERBOSE},
+    {"stopped", JSON_TRUE, KEY_STOPPED},
+    {"stopped", JSON_FALSE, KEY_STOPPED},
     {"order", JSON_STRING, KEY_ORDER},
     {"age", JSON_INTEGER, KEY_AGE},
     {"rank", JSON_INTEGER, KEY_RANK},
@@ -278,7 +282,8 @@ control_add_term(struct control_request *request, const json_t *value)
 {
 	static const char letters[] = {[STORE_SELECT_ID] = 'I',
 	    [STORE_SELECT_SENDER] = 'S',
-	    [STORE_SELECT_RECIPIENT] = 'R'};
+	    [STORE_SELECT_RECIPIENT] = 'R',
+	    [STORE_SELECT_REASON] = 'Q'};
 	struct str text = control_string(value);
 	bool is_not = str_starts(text, STR("!"));
 	struct str rest = str_skip(text, is_not);
@@ -312,6 +317,7 @@ control_read_run(struct control_request *request)
 	for (size_t n = 0; n < json_array_size(terms) && wrong == NULL; n++)
 		wrong = control_add_term(request, json_array_get(terms, n));
 	request->is_verbose = json_is_true(json_object_get(root, "verbose"));
+	request->is_stopped = json_is_true(json_object_get(root, "stopped"));
 	while (order != NULL && i < sizeof(orders) / sizeof(orders[0]) &&
 	       !str_equal(control_string(order), str_from(orders[i])))
 		i++;

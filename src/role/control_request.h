@@ -42,6 +42,7 @@ struct control_request {
 	/* RUN */
 	struct store_select select;
 	bool is_verbose;
+	bool is_stopped;
 	enum message_run_order order;
 	uint64_t age_ms, rank_max;
 };

@@ -343,7 +343,7 @@ test_list(void **state)
 		{.address = STR("x@ship.test")}, STR("site:ship"),
 		STR("451 4.2.0 \"later\"\t\xff")},
 	    {5, STORE_HELD, false, 0, 0, {.address = STR("\xc3\xa9@a.test")},
-		STR("site:ship"), STR("")},
+		STR("site:ship"), STR("\302\2332J")},
 	};
 	struct message m;
 	role_conn conn = come();
@@ -382,7 +382,7 @@ test_list(void **state)
 	    "\"status\":\"451 4.2.0 \\\"later\\\"??\"},"
 	    "{\"address\":\"\\u00E9@a.test\",\"lane\":\"held\","
 	    "\"leased\":false,\"attempts\":0,\"due\":0,"
-	    "\"destination\":\"site:ship\",\"status\":\"\"}],"
+	    "\"destination\":\"site:ship\",\"status\":\"??2J\"}],"
 	    "\"omitted\":0}\n");
 	/* A frame that answers something else. */
 	m = (struct message){

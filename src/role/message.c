@@ -499,6 +499,7 @@ codec_run(struct codec *c, struct message *m)
 
 	codec_u64(c, &m->u.run.request);
 	codec_bool(c, &m->u.run.is_verbose);
+	codec_bool(c, &m->u.run.is_stopped);
 	m->u.run.order = (enum message_run_order)codec_range(
 	    c, m->u.run.order, 0, MESSAGE_RUN_ANY);
 	codec_u64(c, &m->u.run.age_ms);

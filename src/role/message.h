@@ -282,6 +282,7 @@ struct message {
 		struct {
 			uint64_t request;
 			bool is_verbose; /* one session, and RUN_TEXT */
+			bool is_stopped; /* works on what is stopped only */
 			enum message_run_order order;
 			uint64_t age_ms;   /* tried within it: left out */
 			uint64_t rank_max; /* over it: left out; 0 = none */

@@ -139,8 +139,10 @@ static bool
 pickup_advance(struct pickup *p)
 {
 	char id[NEWID_SIZE + 1];
-	enum pickup_step step = pickup_job_next(p->job, p->conf);
+	enum pickup_step step;
 
+	pickup_job_expire(p->job, p->conf, p->env->ops->wall_ms(p->env));
+	step = pickup_job_next(p->job, p->conf);
 	if (step == PICKUP_SEND)
 		return true;
 	if (step == PICKUP_RETURN) {
@@ -304,8 +306,8 @@ pickup_ask(struct pickup *p)
 		return;
 	p->ask_wait_ms =
 	    p->ask_wait_ms == 0 ? PICKUP_RETRY_MS : p->ask_wait_ms * 2;
-	if (p->ask_wait_ms > PICKUP_RETRY_MAX_MS)
-		p->ask_wait_ms = PICKUP_RETRY_MAX_MS;
+	if (p->ask_wait_ms > PICKUP_ASK_MAX_MS)
+		p->ask_wait_ms = PICKUP_ASK_MAX_MS;
 	p->ask_due_ms = p->now_ms + p->ask_wait_ms;
 	p->env->ops->ask_stream(p->env, ROLE_RECEIVE);
 }

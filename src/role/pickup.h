@@ -34,12 +34,13 @@
 #include <stdint.h>
 
 #define PICKUP_DIR_BAD      "bad"
-#define PICKUP_FILES_MAX    10000   /* known at a time; the rest waits */
-#define PICKUP_SCAN_MS      10000   /* from one look at new/ to the next */
-#define PICKUP_NOTICE_MS    100     /* at least, also if names come up */
-#define PICKUP_CLEAN_MS     3600000 /* from one look at tmp/ to the next */
-#define PICKUP_RETRY_MS     1000    /* before a second try; it doubles */
-#define PICKUP_RETRY_MAX_MS 30000
+#define PICKUP_FILES_MAX    10000     /* known at a time; the rest waits */
+#define PICKUP_SCAN_MS      10000     /* from one look at new/ to the next */
+#define PICKUP_NOTICE_MS    100       /* at least, also if names come up */
+#define PICKUP_CLEAN_MS     3600000   /* from one look at tmp/ to the next */
+#define PICKUP_RETRY_MS     1000      /* before a second try; it doubles */
+#define PICKUP_RETRY_MAX_MS 300000    /* of a file */
+#define PICKUP_ASK_MAX_MS   30000     /* of the stream */
 #define PICKUP_RETURN_MAX   65536     /* content that a sender gets back */
 #define PICKUP_ARENA_MAX    (8 << 20) /* of an envelope */
 #define PICKUP_PATH_SIZE    64
@@ -155,7 +156,7 @@ struct pickup_job {
 	/* The notice, once there is one. */
 	struct buf notice;
 	struct mail_envelope notice_envelope;
-	bool is_returned, is_discarded;
+	bool is_returned, is_discarded, is_expired;
 	char reason[PICKUP_REASON_SIZE]; /* the last answer that was no yes */
 	char said[PICKUP_REASON_SIZE];   /* the last that was */
 };
@@ -168,6 +169,10 @@ void pickup_job_free(struct pickup_job *job);
 /* What is next; prepares the batch or begins to read the content anew. */
 enum pickup_step pickup_job_next(
     struct pickup_job *job, const struct conf *conf);
+/* Who was put off once more is refused, if the file is older than mail may be
+   and was tried again until its waits were the longest. */
+void pickup_job_expire(
+    struct pickup_job *job, const struct conf *conf, uint64_t wall_ms);
 /* Begins the transaction: 0, or -errno if the file cannot be read. */
 int pickup_job_begin(struct pickup_job *job, struct smtp_client *client,
     uint64_t now_ms) __attribute__((warn_unused_result));

@@ -29,7 +29,7 @@ test_refused_for_now(void **state)
 	w->mail_code = 452;
 	run(w);
 	assert_true(was_logged("drop-deferred"));
-	for (int i = 0; i < 8; i++) {
+	for (int i = 0; i < 10; i++) {
 		wait_for_retry(w, wait_ms);
 		wait_ms *= 2;
 		if (wait_ms > PICKUP_RETRY_MAX_MS)
@@ -43,6 +43,38 @@ test_refused_for_now(void **state)
 	w->dot_code = 250;
 	wait_for_retry(w, wait_ms);
 	assert_taken(w, ONE);
+	assert_false(is_in(w, DROP_DIR_NEW, name));
+}
+
+/* What nobody will ever take is returned when its time is over: who may leave
+   files could fill the directory for ever otherwise. */
+static void
+test_refused_too_long(void **state)
+{
+	struct world *w = *state;
+	char name[DROP_NAME_SIZE];
+	uint64_t begin_ms;
+
+	drop(w, 1, "MAIL FROM:<a@b.test>|RCPT TO:<later@d.test>", STR(BODY),
+	    name);
+	begin_ms = w->f.wall_ms;
+	/* The daemon was away for so long, which is no reason yet. */
+	w->f.wall_ms += w->conf->expire_ms + 1;
+	run(w);
+	for (int i = 0; i < 8; i++) {
+		assert_taken(w, "");
+		assert_true(is_in(w, DROP_DIR_NEW, name));
+		fake_timer(&w->f, w->f.now_ms + PICKUP_RETRY_MAX_MS);
+		link_up(w);
+	}
+	w->f.wall_ms = begin_ms + w->conf->expire_ms - PICKUP_RETRY_MAX_MS - 1;
+	fake_timer(&w->f, w->f.now_ms + PICKUP_RETRY_MAX_MS);
+	link_up(w);
+	assert_taken(w, "");
+	fake_timer(&w->f, w->f.now_ms + PICKUP_RETRY_MAX_MS);
+	link_up(w);
+	assert_int_equal(w->taken_count, 1);
+	assert_non_null(strstr(w->taken, "Status: 4.4.7\r\n"));
 	assert_false(is_in(w, DROP_DIR_NEW, name));
 }
 
@@ -274,6 +306,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(test_refused_for_now),
+	    TEST(test_refused_too_long),
 	    TEST(test_others_go),
 	    TEST(test_partly_for_now),
 	    TEST(test_lost_at_the_dot),

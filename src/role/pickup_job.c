@@ -164,6 +164,33 @@ job_decide(struct pickup_job *job)
 	return PICKUP_RETURN;
 }
 
+void
+pickup_job_expire(
+    struct pickup_job *job, const struct conf *conf, uint64_t wall_ms)
+{
+	char oldest[DROP_NAME_SIZE];
+
+	/* Names in order are times in order. */
+	drop_name_format(
+	    wall_ms > conf->expire_ms ? wall_ms - conf->expire_ms : 0, 0,
+	    oldest);
+	/* After a long rest of the daemon it is not over with the first no.  A
+	   notice that is put off does not come here again. */
+	if (job->is_expired || job->file->retry_ms < PICKUP_RETRY_MAX_MS ||
+	    memcmp(job->file->name, oldest, DROP_NAME_SIZE) >= 0 ||
+	    job_count(job, PICKUP_OPEN) > 0)
+		return;
+	job->is_expired = true;
+	for (size_t i = 0; i < job->recipient_count; i++) {
+		if (job->rcpts[i].fate != PICKUP_LATER)
+			continue;
+		job->rcpts[i].fate = PICKUP_REFUSED;
+		/* RFC 3463 3.5: the time for the delivery is over. */
+		snprintf(job->rcpts[i].status, sizeof(job->rcpts[i].status),
+		    "4.4.7");
+	}
+}
+
 enum pickup_step
 pickup_job_next(struct pickup_job *job, const struct conf *conf)
 {

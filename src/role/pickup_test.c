@@ -227,9 +227,9 @@ test_streams(void **state)
 	fake_timer(&w->f, w->f.now_ms + 1);
 	assert_int_equal(w->f.streams_asked, 2);
 	for (int i = 0; i < 10; i++)
-		fake_timer(&w->f, w->f.now_ms + PICKUP_RETRY_MAX_MS);
+		fake_timer(&w->f, w->f.now_ms + PICKUP_ASK_MAX_MS);
 	asked = w->f.streams_asked;
-	fake_timer(&w->f, w->f.now_ms + PICKUP_RETRY_MAX_MS - 1);
+	fake_timer(&w->f, w->f.now_ms + PICKUP_ASK_MAX_MS - 1);
 	assert_int_equal(w->f.streams_asked, asked);
 	w->is_dot_held = true;
 	link_up(w);

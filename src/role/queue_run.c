@@ -35,6 +35,7 @@ run_new(role_peer peer, const struct message *m)
 	run->peer = peer;
 	run->request = m->u.run.request;
 	run->is_verbose = m->u.run.is_verbose;
+	run->is_stopped = m->u.run.is_stopped;
 	run->order = m->u.run.order;
 	run->age_ms = m->u.run.age_ms;
 	run->rank_max = m->u.run.rank_max;
@@ -194,6 +195,7 @@ run_advance(struct queue *q, uint64_t now_ms)
 	case RUN_PLAN:
 		break;
 	case RUN_GO:
+		run_say_strays(q, run->planned_count + 1);
 		if (run->next_key != 0 && run->error == 0 && !q->is_stopping) {
 			run_plan_clear(run);
 			run->phase = RUN_PLAN;
@@ -204,9 +206,8 @@ run_advance(struct queue *q, uint64_t now_ms)
 		break;
 	case RUN_REHOLD:
 		/* What was not meant has its time another day. */
-		run->phase = q->is_run_only && run->select.count == 0
-		                 ? RUN_ALARM
-		                 : RUN_OVER;
+		run->phase = q->is_run_only && !run_is_meant(run) ? RUN_ALARM
+		                                                  : RUN_OVER;
 		if (run->phase == RUN_ALARM)
 			q->alarm_ms = 0;
 		break;

@@ -13,6 +13,8 @@
  *     \--nothing found--> REHOLD --> [ALARM, of a process for one run] --> over
  *
  * What is held stays held unless the run has terms: then who asked means it.
+ * What is stopped is passed over, or is all that the run works on; deferred, it
+ * stays stopped.
  * The leases are those of the store, so that a message which a session of the
  * scheduler or another program has in hand is passed over.
  *
@@ -64,10 +66,18 @@ struct run_target {
 	UT_hash_handle hh;
 };
 
+/* A recipient that nothing leads to. */
+struct run_stray {
+	struct run_stray *next;
+	char line[]; /* that says so */
+};
+
 struct run_message {
 	char id[STORE_ID_MAX + 1];
 	uint64_t key, rank;
-	const char *first; /* name of its first destination */
+	const char *first; /* name of its first destination, or "" */
+	char *directory;   /* of several, "" or NULL */
+	struct run_stray *strays; /* of a verbose run */
 	size_t number;     /* in the slice, from 1; 0: made by the run */
 	bool is_told;      /* its line is out */
 	bool is_tried;     /* a lease was had */
@@ -79,6 +89,7 @@ struct run_entry {
 	struct run_message *message;
 	struct run_target *target;
 	char *recipient; /* only this one; NULL: all */
+	uint32_t from_index; /* and of these, who was not leased before */
 	unsigned try_count;
 	struct run_entry *sibling;
 	struct run_entry *prev, *next; /* waiting */
@@ -106,6 +117,7 @@ struct queue_run {
 	uint64_t request;
 	enum run_phase phase;
 	bool is_verbose;
+	bool is_stopped;
 	enum message_run_order order;
 	uint64_t age_ms, rank_max;
 	struct arena arena; /* texts of the terms */
@@ -116,6 +128,7 @@ struct queue_run {
 	size_t ask_count;  /* of these without a session */
 	struct run_message **messages;
 	size_t message_count, planned_count;
+	size_t told_count; /* of the planned, whose strays were told */
 	struct run_target *targets;
 	struct run_host *hosts;
 	struct run_target *runnable;
@@ -132,6 +145,13 @@ struct queue_run {
 	uint32_t status;      /* of the last that failed for good */
 	int error;
 };
+
+/* Who asked said what is to be tried: no rule of ours keeps it back. */
+static inline bool
+run_is_meant(const struct queue_run *run)
+{
+	return run->select.count > 0 || run->is_stopped;
+}
 
 /* queue_run_plan.c */
 /* Takes a page of what is queued into the plan. */
@@ -160,8 +180,11 @@ void run_drop_waiting(struct queue_run *run);
 
 /* queue_run_text.c; nothing is said of a run that is not verbose. */
 void run_say(struct queue *q, struct str text);
-/* "Running DIR/ID (sequence I of N)", once for each message. */
+/* "Running DIR/ID (sequence I of N)", once for each message, and who of its
+   recipients is not tried. */
 void run_say_message(struct queue *q, struct run_message *message);
+/* The same of those before number END that have nobody who is. */
+void run_say_strays(struct queue *q, size_t end);
 /* "RECIPIENTS... TEXT". */
 void run_say_rows(
     struct queue *q, const struct queue_lease *lease, const char *text);

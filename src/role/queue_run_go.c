@@ -94,6 +94,7 @@ go_ask(struct queue *q, struct run_entry *entry, uint32_t session)
 	filter->id = str_from(entry->message->id);
 	filter->destination = str_from(entry->target->name);
 	filter->recipient = str_from(entry->recipient);
+	request->u.lease.from_index = entry->from_index;
 	request->u.lease.count = 1;
 	ask->number = ++q->number_last;
 	ask->session = session;
@@ -267,6 +268,7 @@ go_leased_serial(struct queue *q, uint64_t now_ms, struct queue_lease *lease)
 	struct queue_run *run = q->run;
 	struct run_entry *entry = lease->run;
 
+	run_say_strays(q, entry->message->number);
 	run_say_message(q, entry->message);
 	if (entry->target->host->is_down) {
 		go_settle_down(q, now_ms, lease, entry->target->host);
@@ -416,20 +418,21 @@ queue_run_settled(struct queue *q, const struct queue_lease *lease, int error)
 {
 	struct queue_run *run = q->run;
 	struct run_entry *entry = lease->run;
-	bool is_full = lease->lease->row_count == STORE_LEASE_ROWS_MAX;
+	size_t row_count = lease->lease->row_count;
+	bool is_full = row_count == STORE_LEASE_ROWS_MAX;
 	bool is_untried = false;
 
 	CHECK(run != NULL && run->in_hand > 0);
 	run->in_hand--;
-	for (size_t i = 0; i < lease->result_count; i++) {
+	for (size_t i = 0; i < lease->result_count; i++)
 		is_untried |= lease->results[i].outcome == STORE_UNTRIED;
-		/* They would be what the next lease has. */
-		is_full &= lease->results[i].outcome != STORE_DEFERRED;
-	}
 	if (error < 0 || q->is_stopping || run->phase == RUN_OVER)
 		return;
 	if (is_untried && ++entry->try_count >= RUN_TRIES_MAX)
 		return;
+	/* Those behind it, for what is left of these was tried. */
+	if (is_full && !is_untried)
+		entry->from_index = lease->lease->rows[row_count - 1].index + 1;
 	if (is_untried || is_full)
 		run_wait(run, entry, true);
 }

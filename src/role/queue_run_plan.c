@@ -1,11 +1,12 @@
 /*
- * What is to be tried, from what the store has.  Promise: a row that an
- * administrator stopped, or that is leased, is not in the plan; nor is one of a
- * held destination unless the run has terms.
+ * What is to be tried, from what the store has.  Promise: a row that is leased
+ * is not in the plan; nor, unless the run is for these, is one that was stopped,
+ * or one of a held destination.
  */
 #include "role/queue_run.h"
 #include "base/check.h"
 #include "base/mem.h"
+#include "store/mqueue/mqueue.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,6 +62,7 @@ plan_target(struct queue *q, struct str name)
 static void
 plan_message_free(struct run_message *message)
 {
+	struct run_stray *stray, *next_stray;
 	struct run_entry *entry, *next;
 
 	LL_FOREACH_SAFE2(message->entries, entry, next, sibling)
@@ -68,6 +70,9 @@ plan_message_free(struct run_message *message)
 		free(entry->recipient);
 		free(entry);
 	}
+	LL_FOREACH_SAFE(message->strays, stray, next_stray)
+	free(stray);
+	free(message->directory);
 	free(message);
 }
 
@@ -93,7 +98,7 @@ plan_keep(struct queue_run *run, struct run_message *message)
 	run->messages[run->message_count++] = message;
 }
 
-/* True if the row is to be tried. */
+/* True if the row is to be tried, at TARGET unless that is NULL. */
 static bool
 plan_wants_row(struct queue *q, uint64_t now_ms,
     const struct store_found_row *row, const struct run_target *target)
@@ -101,11 +106,11 @@ plan_wants_row(struct queue *q, uint64_t now_ms,
 	const struct queue_run *run = q->run;
 	uint64_t time_ms = queue_time(q, now_ms), last_ms;
 
-	if (row->is_leased || row->lane == STORE_STOPPED ||
-	    (target->is_held && run->select.count == 0))
+	if (row->is_leased ||
+	    (row->lane == STORE_STOPPED) != run->is_stopped ||
+	    (target != NULL && target->is_held && !run_is_meant(run)))
 		return false;
-	if (run->age_ms == 0 || run->select.count > 0 ||
-	    row->lane != STORE_WAITING)
+	if (run->age_ms == 0 || run_is_meant(run) || row->lane != STORE_WAITING)
 		return true;
 	last_ms = row->due_ms - sched_row_delay(q->sched,
 				    row->attempts > 0 ? row->attempts : 1);
@@ -150,6 +155,26 @@ plan_add_target(struct queue *q, uint64_t now_ms,
 	}
 }
 
+/* Notes ROW, to whose destination there is no way. */
+static void
+plan_add_stray(struct queue_run *run, struct run_message *message,
+    const struct store_found_row *row)
+{
+	bool is_bad = str_equal(row->destination, STR(MQUEUE_BAD));
+	char line[MAIL_ADDRESS_MAX + 80];
+	struct run_stray *stray;
+
+	if (!run->is_verbose)
+		return;
+	snprintf(line, sizeof(line), "%.*s... %s\n",
+	    STR_ARG(row->recipient.address),
+	    is_bad ? "This is no address" : "Cannot be routed here");
+	stray = mem_new(1, sizeof(*stray) + strlen(line) + 1);
+	memcpy(stray->line, line, strlen(line) + 1);
+	/* The last goes first, as with those that are tried. */
+	LL_PREPEND(message->strays, stray);
+}
+
 /* sendmail's priority, the lowest first. */
 static uint64_t
 plan_priority(const struct store_found *found)
@@ -180,6 +205,21 @@ plan_rank(const struct queue_run *run, const struct store_found *found)
 	return plan_priority(found);
 }
 
+/* True if all of it is stopped, for a reason that is asked for. */
+static bool
+plan_is_stopped(const struct queue_run *run, const struct store_found *found)
+{
+	struct str reason = found->reason;
+
+	for (size_t i = 0; i < found->row_count; i++)
+		if (found->rows[i].lane != STORE_STOPPED)
+			return false;
+	if (reason.size == 0)
+		reason = STR(STORE_STOPPED_TEXT);
+	return store_select_has_text(
+	    &run->select, STORE_SELECT_REASON, reason);
+}
+
 static bool
 plan_is_selected(const struct queue_run *run, const struct store_found *found)
 {
@@ -187,7 +227,8 @@ plan_is_selected(const struct queue_run *run, const struct store_found *found)
 	struct str *recipients;
 	bool is_selected;
 
-	if (run->rank_max > 0 && plan_priority(found) > run->rank_max)
+	if ((run->rank_max > 0 && plan_priority(found) > run->rank_max) ||
+	    (run->is_stopped && !plan_is_stopped(run, found)))
 		return false;
 	if (run->select.count == 0)
 		return true;
@@ -213,16 +254,23 @@ plan_add(struct queue *q, uint64_t now_ms, const struct store_found *found)
 		struct run_target *target =
 		    plan_target(q, found->rows[i].destination);
 
+		if (target == NULL &&
+		    plan_wants_row(q, now_ms, &found->rows[i], NULL))
+			plan_add_stray(q->run, message, &found->rows[i]);
 		if (target == NULL || target->mark == found->key)
 			continue;
 		target->mark = found->key;
 		plan_add_target(q, now_ms, found, i, target, message);
 	}
-	if (message->entries == NULL) {
+	if (message->entries == NULL && message->strays == NULL) {
 		plan_message_free(message);
 		return;
 	}
-	message->first = message->entries->target->name;
+	message->directory =
+	    mem_copy_text(found->directory.data, found->directory.size);
+	message->first = message->entries != NULL
+	                     ? message->entries->target->name
+	                     : "";
 	plan_keep(q->run, message);
 }
 
@@ -279,6 +327,7 @@ run_plan_end(struct queue *q)
 		    : run->order == MESSAGE_RUN_HOST ? plan_compare_host
 						     : plan_compare_rank);
 	run->planned_count = run->message_count;
+	run->told_count = 0;
 	for (size_t i = 0; i < run->message_count; i++) {
 		run->messages[i]->number = i + 1;
 		LL_FOREACH2(run->messages[i]->entries, entry, sibling)

@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <utlist.h>
 
 void
 run_say(struct queue *q, struct str text)
@@ -25,27 +26,52 @@ static struct str
 text_directory(const struct queue *q)
 {
 	struct str spool = q->conf->spool;
-	size_t colon = str_find(spool, ':');
+	size_t colon = str_find(spool, ':'), last;
 
 	/* "ram:" is a name itself. */
-	return colon + 1 < spool.size && spool.data[0] != '/'
-	           ? str_skip(spool, colon + 1)
-	           : spool;
+	if (colon + 1 >= spool.size || spool.data[0] == '/')
+		return spool;
+	/* The pattern of several directories is none of their names. */
+	spool = str_skip(spool, colon + 1);
+	last = spool.size;
+	while (last > 1 && spool.data[last - 1] != '/')
+		last--;
+	if (str_find(str_skip(spool, last), '*') < spool.size - last)
+		spool.size = last - 1;
+	return spool;
 }
 
 void
 run_say_message(struct queue *q, struct run_message *message)
 {
-	char text[1200];
+	const char *directory =
+	    message->directory != NULL ? message->directory : "";
+	const struct run_stray *stray;
+	char text[2000];
 
-	if (message->is_told)
+	if (message->is_told || !q->run->is_verbose)
 		return;
 	message->is_told = true;
 	snprintf(text, sizeof(text),
-	    "\nRunning %.*s/%s (sequence %zu of %zu)\n",
-	    STR_ARG(text_directory(q)), message->id, message->number,
+	    "\nRunning %.*s/%s%s%s (sequence %zu of %zu)\n",
+	    STR_ARG(text_directory(q)), directory,
+	    directory[0] != '\0' ? "/" : "", message->id, message->number,
 	    q->run->planned_count);
 	run_say(q, str_from(text));
+	LL_FOREACH(message->strays, stray)
+	run_say(q, str_from(stray->line));
+}
+
+void
+run_say_strays(struct queue *q, size_t end)
+{
+	struct queue_run *run = q->run;
+
+	for (; run->told_count < run->planned_count &&
+	       run->told_count + 1 < end;
+	     run->told_count++)
+		if (run->messages[run->told_count]->entries == NULL)
+			run_say_message(q, run->messages[run->told_count]);
 }
 
 void

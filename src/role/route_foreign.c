@@ -16,8 +16,8 @@ route_foreign(void *arg, struct str address, struct mqueue_route *route_out)
 		route_out->domain[0] = '\0';
 		return;
 	}
-	memcpy(route_out->destination, route.name,
-	    sizeof(route_out->destination));
+	memcpy(
+	    route_out->destination, route.name, sizeof(route_out->destination));
 	route_out->is_held = route.is_held;
 	route_out->expire_ms = route.expire_ms;
 	route_out->notice_ms = route.notice_ms;

@@ -36,6 +36,8 @@
 #define STORE_LEASE_ROWS_MAX  100       /* recipients of one lease */
 #define STORE_DESTINATION_MAX 300       /* bytes of a destination's name */
 #define STORE_STATUS_MAX      500       /* bytes of a row's last answer */
+/* Why a row is stopped, where an engine keeps no reason. */
+#define STORE_STOPPED_TEXT    "stopped by the administrator"
 #define STORE_ARENA_MAX       (8 << 20) /* bytes of one request's arena */
 
 enum store_lane {
@@ -101,7 +103,8 @@ struct store_lease {
 
 enum store_outcome {
 	STORE_DELIVERED, /* the row is removed */
-	STORE_DEFERRED,  /* to WAITING until due_ms, attempts + 1 */
+	STORE_DEFERRED,  /* to WAITING until due_ms, attempts + 1; a row in
+	                    STOPPED stays there */
 	STORE_FAILED,    /* the row is removed; the DSN of the settle tells */
 	STORE_UNTRIED,   /* stays as it was; so does a row without a result */
 };
@@ -151,6 +154,9 @@ struct store_found {
 	uint64_t content_size;
 	struct store_found_row *rows; /* queued and of the filter, by index */
 	size_t row_count;
+	/* Of engines that have such things, else empty: why it was stopped,
+	   and in which directory of several it is. */
+	struct str reason, directory;
 };
 
 /* Which rows; empty or 0 = any.  ID and DESTINATION are looked up, the others
@@ -401,9 +407,11 @@ struct store_request {
 		   rows of the filter in any lane, of messages behind
 		   AFTER_KEY; goes on behind NEXT_KEY, when these are settled.
 		   Leased rows are counted; over all slices each once.
-		   Content is never in the lease. */
+		   Content is never in the lease.  Recipients before FROM_INDEX
+		   are passed over. */
 		struct {
 			struct store_filter filter;
+			uint32_t from_index;
 			uint64_t after_key;
 			size_t count;
 			struct store_lease *leases; /* out */

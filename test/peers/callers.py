@@ -41,7 +41,8 @@ FORMS = [
      b"To: bob@y.test\nSubject: x\nMessage-ID: <ZZ@x.test>\n"
      b"User-Agent: Mutt/2\n\nbody\n"),
     ("mutt with reports", ["-oem", "-oi", "-N", "failure,delay", "-R", "full",
-                           "-f", "alice@x.test", "--", "bob@y.test"],
+                           "-V", "id+2Bx", "-f", "alice@x.test", "--",
+                           "bob@y.test"],
      NAMED + b"To: bob@y.test\nSubject: x\n\nbody\n"),
     ("mutt with 8 bits", ["-B8BITMIME", "-oem", "-oi", "--", "bob@y.test"],
      NAMED + "To: bob@y.test\nSubject: x\n\n\u00e4\n".encode()),
@@ -133,7 +134,7 @@ def daemon_down(place):
         assert ours.daemon.stop() == 0
 
 
-PATCH = """From 1111111111111111111111111111111111111111 Mon Sep 17 00:00:00 2001
+PATCH = """From %040d Mon Sep 17 00:00:00 2001
 From: Alice <alice@x.test>
 Date: Mon, 2 Nov 2026 10:00:00 +0000
 Subject: [PATCH] one line
@@ -149,8 +150,8 @@ diff --git a/a b/a
 +.
 """
 PHP = """<?php
-exit(mail("bob@y.test", "of PHP", "one\\n.\\nlast",
-          "From: web@x.test\\r\\nCc: carol@z.test", "-fbounce@x.test") ? 0 : 1);
+exit(mail("bob@y.test", "of PHP", "one\\n.\\nlast", "From: web@x.test\\r\\n" .
+          "Cc: carol@z.test", "-fbounce@x.test") ? 0 : 1);
 """
 # (words of the command, its input, recipients, sender, text in the content).
 PROGRAMS = [
@@ -198,7 +199,7 @@ def programs_that_call(place):
     # Their /tmp is ours.
     php, patch = place / "callers.php", place / "callers.patch"
     php.write_text(PHP)
-    patch.write_text(PATCH)
+    patch.write_text(PATCH % 1)
     for words, data, recipients, sender, text in PROGRAMS:
         words = [{"/tmp/callers.php": str(php), "/tmp/callers.patch":
                   str(patch)}.get(w, w) for w in words]
@@ -219,7 +220,8 @@ def programs_that_call(place):
 # the real one, NONE is no directory.
 STATUS = [
     ["bob@y.test"], [], ["-t"], ["-Z", "bob@y.test"], ["-bz", "bob@y.test"],
-    ["-bX", "bob@y.test"], ["-Rbogus", "bob@y.test"], ["-Nbogus", "bob@y.test"],
+    ["-bX", "bob@y.test"], ["-Rbogus", "bob@y.test"],
+    ["-Nbogus", "bob@y.test"],
     ["-Nnever,success", "bob@y.test"], ["-Vbad=xtext", "bob@y.test"],
     ["-hxyz", "bob@y.test"], ["-h", "200", "bob@y.test"],
     ["-BFUNNY", "bob@y.test"], ["-n", "bob@y.test"],

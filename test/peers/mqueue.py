@@ -8,8 +8,8 @@ import sys
 import traceback
 
 from harness import IS_LIMITED, wait_until
-from mqueue_kit import (Hop, Ours, Real, copy_queue, differences, left,
-                        new_queue, path_of, same_mail)
+from mqueue_kit import (DAEMONS, Hop, Ours, Real, copy_queue, differences,
+                        left, new_queue, path_of, same_mail)
 from mqueue_fill import fill
 
 CHECKS = []
@@ -30,10 +30,18 @@ def check(*peers):
             if IS_LIMITED:
                 run_apart(function, place)
             else:
-                function(place)
+                run_here(function, place)
         CHECKS.append((name, run, peers))
         return function
     return add
+
+
+def run_here(function, place):
+    try:
+        function(place)
+    finally:
+        while DAEMONS:
+            DAEMONS.pop().kill_all()
 
 
 def run_apart(function, place):
@@ -41,8 +49,7 @@ def run_apart(function, place):
     if pid == 0:
         status = 1
         try:
-            signal.alarm(0)
-            function(place)
+            run_here(function, place)
             status = 0
         except BaseException:
             print(traceback.format_exc(), file=sys.stderr, flush=True)
@@ -95,6 +102,8 @@ MESSAGES = [
     (["-f", "alice@x.test", "bob@y.test"], b"Subject: large\n\n" +
      b"".join(b"line %d of a message that is longer than a buffer\n" % n
               for n in range(1500))),
+    (["-f", "alice." * 9 + "a@" + "x." * 9 + "test", "bob." * 15 + "b@y.test",
+      "bob@" + "y." * 40 + "test"], b"Subject: long names\n\nlong\n"),
     (["-f", "alice@x.test", "bob@y.test"],
      b"From here on: no header\nbut a body\n"),
     (["-f", "alice@x.test", "-h", "3", "-p", "ESMTP:far.test",
@@ -373,7 +382,7 @@ def quarantine(place):
     write_all(real, queue)
     held = id_with(queue, b"Subject: plain")
     other = id_with(queue, b"Subject: null")
-    real.good("-Qlooks like spam", f"-qI{held}", f"-oQ{queue}")
+    real.good("-Qlooks like spam" + 9 * ", really", f"-qI{held}", f"-oQ{queue}")
     ours.good("-Qours too", f"-qI{other}", f"-oQ{queue}")
     assert sorted(ids_of(queue, "hf")) == sorted([held, other]), left(queue)
     compare_lists(real, ours, queue)
@@ -510,7 +519,8 @@ def daemon_not_asked(place):
         real.good("-qf", "-qRcarol", f"-oQ{queue}")
         assert len(hop.mails) == 4
         wait_until("all of it", lambda: not left(queue), 75)
-        assert len({m[2] for m in hop.mails}) == count
+        assert len({m[2] for m in hop.mails}) == count, \
+            (count, same_mail(hop.mails), ours.daemon.log()[-9000:])
         rcpts = [(m[2], r) for m in hop.mails for r in m[1]]
         assert len(rcpts) == len(set(rcpts))
     assert ours.daemon.stop() == 0
@@ -568,3 +578,21 @@ def both_at_once(place):
 @check("sendmail")
 def ours_twice_at_once(place):
     together(place, Ours(place), Ours(place, name="second"))
+
+
+@check("sendmail")
+def daemon_and_real_at_once(place):
+    """The same with our daemon, which does not end by itself."""
+    real = Real()
+    queue = new_queue(place, "queue")
+    ours = Ours(place, SETTINGS.format(queue=queue))
+    fill(queue, TOGETHER)
+    with Hop() as hop:
+        run = real.start("-qf", f"-oQ{queue}")
+        ours.daemon.start()
+        run.communicate(timeout=60)
+        wait_until("an empty directory", lambda: not left(queue), 75)
+        numbers = sorted(int(re.search(rb"number (\d+)\r", m[2])[1])
+                         for m in hop.mails)
+    assert numbers == list(range(TOGETHER)), (len(numbers), len(set(numbers)))
+    assert ours.daemon.stop() == 0

@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 import threading
 
 import servers
@@ -37,6 +38,7 @@ MAILER(`smtp')dnl
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C",
                "HOME": "/root", "TZ": "UTC"}
 SECONDS = 60
+DAEMONS = []  # to be ended, whatever becomes of a check
 
 
 class Program:
@@ -79,15 +81,21 @@ class Real(Program):
             subprocess.run(["mount", "--bind", str(directory), str(inside)],
                            check=True)
         self.cf = f"/etc/mail/mqueue-{port}.cf"
-        source = self.cf.replace(".cf", ".mc")
-        (self.root / source.lstrip("/")).write_text(MC.replace("PORT",
-                                                               str(port)))
-        (self.root / "etc/mail/mqueue.switch").write_text(
-            "hosts files\naliases files\n")
-        text = subprocess.run(["chroot", str(self.root), "m4", source],
+        text = subprocess.run(["chroot", str(self.root), "m4", "-"],
+                              input=MC.replace("PORT", str(port)).encode(),
                               capture_output=True, check=True,
                               timeout=SECONDS).stdout
-        (self.root / self.cf.lstrip("/")).write_bytes(text)
+        self.put(self.cf, text)
+        self.put("/etc/mail/mqueue.switch", b"hosts files\naliases files\n")
+
+    def put(self, path, data):
+        """At once: another run of the tests may be reading it."""
+        target = self.root / path.lstrip("/")
+        with tempfile.NamedTemporaryFile(dir=target.parent,
+                                         delete=False) as part:
+            part.write(data)
+            os.fchmod(part.fileno(), 0o644)
+            os.rename(part.name, target)
 
     def command(self):
         return (["chroot", str(self.root), REAL, f"-C{self.cf}", "-Am"],
@@ -103,6 +111,7 @@ class Ours(Program):
 route = ( {{ domain = "*", to = "smtp://127.0.0.1:{port}" }} )
 {settings}""")
         self.config = self.daemon.config
+        DAEMONS.append(self.daemon)
 
     def command(self):
         return ([str(BIN / "sendmail")],

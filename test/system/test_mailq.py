@@ -595,3 +595,32 @@ def test_a_listing_changes_nothing(full):
 def test_the_programs_are_one(full):
     """mailq is a name of sendmail."""
     assert (BIN / "mailq").resolve() == (BIN / "sendmail").resolve()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="becomes nobody")
+@pytest.mark.parametrize("way", ["links", "hard link", "open to all"])
+def test_root_is_not_led_to_other_places(corpus, queue, way):
+    """Who may write to a queue directory changes nothing outside of it by what
+    root does there."""
+    q = queue("mqueue")
+    os.chmod(q.spool, 0o755)
+    other = q.spool / "other"
+    other.mkdir(mode=0o700)
+    control = other / "qf6ALLDvRC012936"
+    shutil.copy(corpus / "damaged" / "00-control-good" / control.name, control)
+    control.chmod(0o600)
+    before = control.read_bytes()
+    if way == "links":
+        (q.path / "qf").symlink_to(other)
+    elif way == "hard link":
+        os.link(control, q.path / control.name)
+    else:
+        shutil.copy(control, q.path)
+        q.path.chmod(0o1777)
+    if way != "open to all":
+        os.chown(q.path, 65534, 65534)
+    result = q.run("sendmail", f"-oQ{q.path}", "-v", "-Qx", "-qI")
+    assert control.read_bytes() == before
+    assert "1 change" not in result.stdout
+    assert [path.name for path in q.path.iterdir()] in (
+        [], ["qf"], [control.name])

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import time
 
+import pytest
+
 from harness import BIN, ROOT, RELAY, Raw, open_path, site, wait_until, waiting
 
 CORPUS = ROOT / "test" / "corpus"
@@ -202,6 +204,31 @@ def test_import_into_a_new_spool(place, daemon):
     assert files(path) == []
     d.start()
     assert len(listed(d)) == 3
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="needs root")
+@pytest.mark.parametrize("mode", [0o700, 0o1777])
+def test_import_brings_nothing_of_others(place, daemon, mode):
+    """Who may write to the directory does not get at what only root, or its
+    group, may read."""
+    d = daemon(settings=site("one", "one.test", "smtp://127.0.0.1:9"),
+               start=False)
+    path = place / "elsewhere"
+    path.mkdir()
+    put_foreign(path, 1)
+    secret = place / "secret"
+    secret.write_text("SECRET-WORD\n")
+    secret.chmod(0o640)
+    (path / "df6ALL00000000").unlink()
+    (path / "df6ALL00000000").symlink_to(secret)
+    if mode == 0o700:
+        for name in [path, path / "qf6ALL00000000"]:
+            os.chown(name, 4321, 4321)
+    path.chmod(mode)
+    d.run("sendqctl", "import", path, check=False, extra_groups=[0])
+    assert secret.exists()
+    assert not any(b"SECRET" in f.read_bytes()
+                   for f in d.spool.rglob("*") if f.is_file())
 
 
 def test_export_cut_off(place, daemon):

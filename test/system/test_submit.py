@@ -298,6 +298,29 @@ def test_without_a_daemon(make, hop):
     wait_until("taken", lambda: not dropped(d))
 
 
+@pytest.mark.parametrize("is_up", [True, False])
+def test_without_standard_streams(make, hop, place, is_up):
+    """What is printed does not go where a missing stream's number went."""
+    d = make(routed(hop)).start()
+    if not is_up:
+        d.stop()
+    letter = place / "letter"
+    letter.write_bytes(MESSAGE)
+    command = f"{BIN}/sendmail -v -X {place}/log -f a@a.test b@b.test "
+    environment = dict(os.environ, SENDQ_CONFIG=str(d.config))
+    done = subprocess.run(["sh", "-c", f"{command} <{letter} >&- 2>&-"],
+                          env=environment)
+    assert done.returncode == 0
+    assert b"Connecting" not in (place / "log").read_bytes()
+    done = subprocess.run(["sh", "-c", f"{command} <&- >&- 2>&-"],
+                          env=environment)
+    assert done.returncode == 74
+    if not is_up:
+        assert len(dropped(d)) == 1
+        d.start()
+    assert one(hop)[1] == ["b@b.test"]
+
+
 def test_before_the_first_daemon(make, hop):
     """The drop directory is made where it is not there yet."""
     d = make(routed(hop))

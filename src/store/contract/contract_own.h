@@ -84,5 +84,6 @@ void steer_move_disordered(void **state);
 void steer_move_refuses(void **state);
 void steer_lease(void **state);
 void steer_lease_slices(void **state);
+void steer_lease_behind(void **state);
 
 #endif

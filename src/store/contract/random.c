@@ -550,6 +550,7 @@ contract_do_lease(struct contract_side *side)
 	request->u.lease.filter.destination =
 	    str_from(contract_destination(side));
 	request->u.lease.count = contract_below(side, 5);
+	request->u.lease.from_index = (uint32_t)contract_below(side, 3);
 	if (side->lease_count + 4 > CONTRACT_LEASES_MAX)
 		request->u.lease.count = 0;
 	kit_run(side->store, request);

@@ -64,6 +64,7 @@ store_contract_run(
 	    CONTRACT_TEST(steer_move_refuses),
 	    CONTRACT_TEST(steer_lease),
 	    CONTRACT_TEST(steer_lease_slices),
+	    CONTRACT_TEST(steer_lease_behind),
 	};
 
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)

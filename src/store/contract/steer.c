@@ -412,9 +412,48 @@ steer_lease(void **state)
 	    steer_lease_expect(kit->store, &all, 0, 9, "S1@e(1) S3@d(1)", 2),
 	    0);
 	assert_int_equal(steer_lease_expect(kit->store, &all, 0, 9, "", 4), 0);
+	/* What is stopped stays so when it is deferred. */
+	assert_int_equal(kit_settle(kit->store, "S2", "d", later, NULL), 0);
+	contract_expect_lanes(kit->store, "d", "1/1/0/1");
+	kit_expect_take(kit->store, "d", true, 9, "");
+	assert_int_equal(
+	    steer_lease_expect(kit->store, &some, 0, 9, "S2@d(1)", 1), 0);
 	assert_int_equal(kit_settle(kit->store, "S2", "d", gone, NULL), 0);
 	contract_expect_lanes(kit->store, "d", "1/1/0/0");
 	kit_expect_take(kit->store, "d", true, 9, "");
+}
+
+/* The rows behind a lease that was full, though it left some. */
+void
+steer_lease_behind(void **state)
+{
+	struct store_request *request = store_request_new(STORE_LEASE);
+	struct store_result results[STORE_LEASE_ROWS_MAX];
+	struct kit *kit = *state;
+
+	assert_int_equal(
+	    kit_append(kit->store, kit_message_wide("W", 1, "d", 150)), 0);
+	request->u.lease.filter.id = STR("W");
+	request->u.lease.count = 1;
+	assert_int_equal(kit_run(kit->store, request)->error, 0);
+	assert_int_equal(request->u.lease.leases[0].row_count, 100);
+	store_request_free(request);
+	for (uint32_t i = 0; i < STORE_LEASE_ROWS_MAX; i++)
+		results[i] = (struct store_result){
+		    i, STORE_DEFERRED, 5000, STR("451 later")};
+	assert_int_equal(
+	    kit_finish(kit->store,
+		kit_settle_new("W", "d", results, STORE_LEASE_ROWS_MAX)),
+	    0);
+	request = store_request_new(STORE_LEASE);
+	request->u.lease.filter.id = STR("W");
+	request->u.lease.from_index = 100;
+	request->u.lease.count = 1;
+	assert_int_equal(kit_run(kit->store, request)->error, 0);
+	assert_int_equal(request->u.lease.lease_count, 1);
+	assert_int_equal(request->u.lease.leases[0].row_count, 50);
+	assert_int_equal(request->u.lease.leases[0].rows[0].index, 100);
+	store_request_free(request);
 }
 
 /* More than fit: messages with more rows than a lease has, and more leases

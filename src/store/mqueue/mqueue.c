@@ -64,6 +64,7 @@ mq_entry_free(struct mqueue *mq, struct mq_entry *entry)
 		if (mq->stale[i] == entry)
 			mq->stale[i] = NULL;
 	free(entry->data_path);
+	free(entry->reason);
 	free(entry->map);
 	free(entry);
 }
@@ -441,10 +442,13 @@ mq_do(struct mqueue *mq, struct store_request *request)
 	case STORE_READ:
 	case STORE_COUNT:
 	case STORE_DESTINATIONS:
-	case STORE_FIND:
 	case STORE_ALARM:
 	case STORE_LEASE:
 		ram_do(mq->ram, request);
+		return;
+	case STORE_FIND:
+		ram_do(mq->ram, request);
+		mq_describe(mq, request);
 		return;
 	case STORE_VERBS:
 		return;
@@ -554,6 +558,7 @@ mq_close(struct store *store)
 	free(mq->directories);
 	free(mq->stale);
 	free(mq->hostname);
+	free(mq->group);
 	free(mq);
 }
 
@@ -579,6 +584,7 @@ store_mqueue_open(struct os *os, const struct store_mqueue_options *options,
 	mq->options = *options;
 	mq->hostname =
 	    mem_copy_text(options->hostname.data, options->hostname.size);
+	mq->group = mem_copy_text(options->group.data, options->group.size);
 	mq->ram = ram_of(store_ram_new(os));
 	mq->ram->keeper = &mq_keeper;
 	mq->ram->keeper_arg = mq;

@@ -9,7 +9,9 @@
  *   tfID   a control file that is being written; with no qf beside it and our
  *          mark in it, a message that was not finished: removed
  *   xfID   a control file of a message that is done, until its df is gone
- *   QfID   one that must not be sent as it is; logged, left alone
+ *   QfID   one that must not be sent as it is; logged, left alone.  An engine
+ *          with IS_LOST has these and no others in its queue, and they keep
+ *          their name
  *
  * The lock is flock(2) on the open control file.  It is held as long as any
  * lease of the message lasts.  Before each lease the file is looked at again:
@@ -55,6 +57,10 @@ struct store_mqueue_options {
 	/* Put behind "@" where an address of a foreign file has no domain;
 	   empty = left as it is.  Copied. */
 	struct str hostname;
+	/* Only the directories below the base with this name, with digits
+	   behind it or not (a queue group); empty = all.  Copied. */
+	struct str group;
+	bool is_lost; /* see above */
 	/* What is not in the messages; the caller's; NULL = not kept. */
 	struct os *state;
 	/* Called when what is on disk is unknown (a sync failed); it is not

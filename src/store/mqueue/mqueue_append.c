@@ -50,8 +50,7 @@ mq_append_check(struct mqueue *mq, const struct store_message *message,
 	    (stage != NULL && stage->size != message->content_size))
 		return -EINVAL;
 	for (size_t i = 0; i < 2; i++) {
-		mq_path(
-		    path, mq->directories[0].control, prefixes[i], message->id);
+		mq_path(path, mq->fresh->control, prefixes[i], message->id);
 		error = os_status(mq->os, path, &status);
 		if (error != -ENOENT)
 			return error == 0 ? -EEXIST : error;
@@ -165,7 +164,9 @@ mq_new_data(struct mq_new *new)
 	new->has_data = error == 0;
 	if (error < 0)
 		return error;
-	error = mq_write_all(mq, file, buf_str(&new->body), path);
+	error = mq_write_all(mq, file, buf_str(&new->body));
+	if (error == 0)
+		error = mq_sync_file(mq, file, path);
 	os_close(mq->os, file);
 	return error;
 }
@@ -205,7 +206,7 @@ mq_new_files(struct mq_new *new, struct os_file *control)
 
 	mq_path(from, new->directory->control, "tf", new->message->id);
 	mq_path(to, new->directory->control, "qf", new->message->id);
-	error = mq_write_all(mq, control, buf_str(&new->text), from);
+	error = mq_write_all(mq, control, buf_str(&new->text));
 	if (error < 0)
 		return error;
 	if (new->stage != NULL) {
@@ -213,6 +214,9 @@ mq_new_files(struct mq_new *new, struct os_file *control)
 		error = mq_stage_finish(mq, new->stage, &new->split);
 	} else
 		error = mq_new_data(new);
+	/* Behind the other one this costs little: one commit has both. */
+	if (error == 0)
+		error = mq_sync_file(mq, control, from);
 	if (error == 0)
 		error = os_file_status(mq->os, control, &status);
 	if (error == 0)
@@ -263,8 +267,7 @@ mq_append(struct mqueue *mq, struct store_message *message)
 	error = mq_append_check(mq, message, new.stage);
 	if (error < 0)
 		return error;
-	new.directory =
-	    new.stage != NULL ? new.stage->directory : &mq->directories[0];
+	new.directory = new.stage != NULL ? new.stage->directory : mq->fresh;
 	new.order = os_wall_ms(mq->os) * 1000;
 	if (new.order <= mq->ram->key_last)
 		new.order = mq->ram->key_last + 1;

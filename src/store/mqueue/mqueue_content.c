@@ -443,7 +443,7 @@ mq_stage_new(struct mqueue *mq, const char *id, struct mq_stage **stage_out)
 	int error;
 
 	memcpy(stage->id, id, sizeof(stage->id));
-	stage->directory = &mq->directories[0];
+	stage->directory = mq->fresh;
 	error = mq_make_control(mq, stage->directory, id, &stage->control);
 	if (error < 0) {
 		free(stage);

@@ -16,7 +16,8 @@
 struct crash_message {
 	char id[24];
 	size_t size;
-	struct buf now, next; /* as text; empty: it is not there */
+	const struct crash_message *about; /* it is a notification of that */
+	struct buf now, next;              /* as text; empty: it is not there */
 };
 
 struct crash {
@@ -146,6 +147,19 @@ crash_try(struct crash *crash, enum os_sim_crash how)
 		if (buf_size(&text) > 0)
 			crash_expect_content(store, m, where);
 	}
+	/* What a notification tells of is not gone without it. */
+	for (size_t i = 0; i < crash->count; i++) {
+		const struct crash_message *m = &crash->messages[i];
+
+		crash_text(store, m->id, &text);
+		if (m->about == NULL || buf_size(&m->now) > 0 ||
+		    buf_size(&m->next) == 0 || buf_size(&text) > 0)
+			continue;
+		crash_text(store, m->about->id, &text);
+		if (!str_equal(buf_str(&text), buf_str(&m->about->now)))
+			fail_msg(
+			    "%s: %s without %s", where, m->about->id, m->id);
+	}
 	buf_fini(&text);
 	if (how == OS_SIM_CRASH_KEPT)
 		crash_expect_no_rest(place.os, where);
@@ -266,6 +280,9 @@ crash_settle(struct crash *crash)
 			};
 		if (crash_below(crash, 3) == 0 && crash->count < CRASH_MESSAGES)
 			dsn = crash_next(crash);
+		for (size_t i = 0; dsn != NULL && i < crash->count; i++)
+			if (strcmp(crash->messages[i].id, id) == 0)
+				dsn->about = &crash->messages[i];
 	}
 	for (size_t i = 0; i < 2; i++)
 		store_request_free(takes[i]);

@@ -306,6 +306,49 @@ test_directories(void **state)
 	place_close(&place, store);
 }
 
+/* Where a new message goes: never into what only happens to be there. */
+static void
+test_where_new_ones_go(void **state)
+{
+	static const struct {
+		const char *made[3]; /* directories, or with "+" files */
+		const char *file;
+	} places[] = {
+	    {{"lost+found", "other"}, "qfN"},
+	    {{"q1", "q2"}, "q1/qfN"},
+	    {{"q1", "+qfX"}, "qfN"},
+	    {{"qf", "df", "q1"}, "qf/qfN"},
+	    {{"a", "a/qf", "q1"}, "a/qf/qfN"},
+	};
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		struct mqueue_place place = {.is_real = false};
+		struct os_status status;
+		struct os_file *file;
+		struct store *store;
+
+		place_make(&place);
+		for (size_t j = 0; j < 3 && places[i].made[j] != NULL; j++) {
+			const char *name = places[i].made[j];
+
+			if (name[0] != '+') {
+				assert_int_equal(
+				    os_make_directory(place.os, name), 0);
+				continue;
+			}
+			assert_int_equal(os_open(place.os, name + 1,
+					     OS_WRITE | OS_CREATE, &file),
+			    0);
+			os_close(place.os, file);
+		}
+		store = place_open_store(&place);
+		kit_append_one(store, "N", 1, "x.org", false);
+		if (os_status(place.os, places[i].file, &status) < 0)
+			fail_msg("no %s", places[i].file);
+		place_close(&place, store);
+	}
+}
+
 static void
 test_classic(void **state)
 {
@@ -351,6 +394,7 @@ main(void)
 	    cmocka_unit_test(test_bad_recipients),
 	    cmocka_unit_test(test_missing_data),
 	    cmocka_unit_test(test_directories),
+	    cmocka_unit_test(test_where_new_ones_go),
 	    cmocka_unit_test(test_classic),
 	};
 

@@ -384,6 +384,9 @@ mq_index(struct mqueue *mq, struct mq_directory *directory, const char *id,
 		indexed->entry = entry;
 		entry->message = indexed;
 		entry->is_quarantined = is_quarantined;
+		if (q->has_quarantine)
+			entry->reason = mem_copy_text(
+			    q->quarantine.data, q->quarantine.size);
 		entry->has_version = q->has_version;
 		entry->seen = *status;
 		entry->map = mem_resize(map, facts.count, sizeof(*map));
@@ -512,6 +515,28 @@ mq_is_stopped(const struct mq_entry *entry)
 	return entry->map_count > 0 && entry->extra_count == 0;
 }
 
+void
+mq_describe(struct mqueue *mq, struct store_request *request)
+{
+	for (size_t i = 0; i < request->u.find.found_count; i++) {
+		struct store_found *found = &request->u.find.found[i];
+		const struct mq_entry *entry;
+		struct ram_message *message;
+		const char *reason = "";
+
+		HASH_FIND_STR(mq->ram->by_id, found->id, message);
+		CHECK(message != NULL);
+		entry = mq_entry_of(message);
+		if (mq_is_stopped(entry))
+			reason = entry->reason != NULL ? entry->reason
+			                               : MQ_HELD_TEXT;
+		/* Where they do not fit they are not known. */
+		found->reason = arena_copy(&request->arena, str_from(reason));
+		found->directory = arena_copy(
+		    &request->arena, str_from(entry->directory->data));
+	}
+}
+
 int
 mq_compose(struct mqueue *mq, struct mq_entry *entry, struct qf *q,
     struct arena *arena, struct buf *out)
@@ -531,9 +556,11 @@ mq_compose(struct mqueue *mq, struct mq_entry *entry, struct qf *q,
 		    (int64_t)(entry->message->arrival_wall_ms / 1000);
 	}
 	q->has_quarantine = mq_is_stopped(entry);
-	if (!q->has_quarantine)
+	if (!q->has_quarantine) {
 		q->quarantine = STR("");
-	else if (q->quarantine.size == 0)
+		free(entry->reason);
+		entry->reason = NULL;
+	} else if (q->quarantine.size == 0)
 		q->quarantine = STR(MQ_HELD_TEXT);
 	/* A message all of whose known rows are gone is read anew. */
 	if (entry->map_count > 0)
@@ -609,7 +636,9 @@ mq_rewrite_file(struct mqueue *mq, struct mq_entry *entry, struct qf *q,
 		error = mq_make_control(
 		    mq, entry->directory, entry->message->id, &file);
 	if (error == 0)
-		error = mq_write_all(mq, file, buf_str(out), path);
+		error = mq_write_all(mq, file, buf_str(out));
+	if (error == 0)
+		error = mq_sync_file(mq, file, path);
 	if (error == 0)
 		error = mq_replace(mq, entry, file, mq_is_stopped(entry));
 	if (error == 0)

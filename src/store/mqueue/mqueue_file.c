@@ -38,7 +38,10 @@ void
 mq_control_path(char to[MQ_PATH_MAX], const struct mq_entry *entry)
 {
 	mq_path(to, entry->directory->control,
-	    entry->is_quarantined ? "hf" : "qf", entry->message->id);
+	    entry->is_lost          ? "Qf"
+	    : entry->is_quarantined ? "hf"
+				    : "qf",
+	    entry->message->id);
 }
 
 void
@@ -170,17 +173,19 @@ mq_make_control(struct mqueue *mq, const struct mq_directory *directory,
 }
 
 int
-mq_write_all(
-    struct mqueue *mq, struct os_file *file, struct str text, const char *path)
+mq_write_all(struct mqueue *mq, struct os_file *file, struct str text)
 {
 	/* At no time it is empty: what is in a tf says whose it is. */
 	int error = os_pwrite(mq->os, file, text, 0);
 
-	if (error == 0)
-		error = os_truncate(mq->os, file, text.size);
-	if (error < 0)
-		return error;
-	error = os_sync(mq->os, file);
+	return error < 0 ? error : os_truncate(mq->os, file, text.size);
+}
+
+int
+mq_sync_file(struct mqueue *mq, struct os_file *file, const char *path)
+{
+	int error = os_sync(mq->os, file);
+
 	if (error < 0)
 		mq_fatal(mq, "sync", path, error);
 	return error;

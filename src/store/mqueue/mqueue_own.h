@@ -47,6 +47,7 @@ struct mq_directory {
 	char control[MQ_PATH_MAX]; /* where qf, hf, tf, xf of ours, Qf are */
 	char data[MQ_PATH_MAX];    /* df */
 	char script[MQ_PATH_MAX];  /* xf of sendmail */
+	bool is_left;              /* not of the group: not looked at */
 	bool is_control_dirty;     /* names that are not synced */
 	bool is_data_dirty;
 };
@@ -57,6 +58,8 @@ struct mq_entry {
 	struct ram_message *message;
 	struct mq_directory *directory;
 	bool is_quarantined; /* the file is hfID */
+	bool is_lost;        /* the file is QfID */
+	char *reason;        /* of its quarantine; NULL = none is known */
 	bool has_version;
 	char *data_path;       /* the df, if it is not dfID in the directory */
 	struct os_status seen; /* the control file as it was read or written */
@@ -113,9 +116,11 @@ struct mqueue {
 	struct os *os;
 	struct store_mqueue_options options;
 	char *hostname;
+	char *group;
 	struct ram *ram;
 	struct mq_directory *directories;
 	size_t directory_count;
+	struct mq_directory *fresh; /* where new messages go */
 	struct mq_entry *held;
 	struct mq_entry **stale; /* to be looked at when the request is done */
 	size_t stale_count, stale_capacity;
@@ -175,9 +180,10 @@ int mq_lock(struct mqueue *mq, const char *path, struct os_file **file_out,
 /* Makes the tf of a message, locked; one that is in the way goes away. */
 int mq_make_control(struct mqueue *mq, const struct mq_directory *directory,
     const char *id, struct os_file **file_out);
-/* Writes all of TEXT and syncs; -ENOSPC and the like, or fatal. */
-int mq_write_all(
-    struct mqueue *mq, struct os_file *file, struct str text, const char *path);
+/* FILE has TEXT and nothing else. */
+int mq_write_all(struct mqueue *mq, struct os_file *file, struct str text);
+/* Syncs the file at PATH; fatal if that fails. */
+int mq_sync_file(struct mqueue *mq, struct os_file *file, const char *path);
 /* Renames a control file to QfID, unless there is one: 0 or -errno. */
 int mq_set_aside(struct mqueue *mq, const struct mq_directory *directory,
     const char *prefix, const char *id);
@@ -237,6 +243,8 @@ int mq_compose(struct mqueue *mq, struct mq_entry *entry, struct qf *q,
 /* Writes the control file of a held message anew: 0, or -errno and the file is
    as it was. */
 int mq_rewrite(struct mqueue *mq, struct mq_entry *entry);
+/* What the index does not know of what was found. */
+void mq_describe(struct mqueue *mq, struct store_request *request);
 /* Appends MESSAGE to disk and index: 0 or -errno. */
 int mq_append(struct mqueue *mq, struct store_message *message);
 

@@ -23,6 +23,7 @@ struct mq_names {
 	char **names;
 	size_t count, capacity;
 	bool is_all; /* else only those of control files */
+	bool is_lost; /* and of these, only what was set aside */
 };
 
 static bool
@@ -39,7 +40,8 @@ mq_names_add(void *arg, const char *name)
 	struct mq_names *names = arg;
 
 	if (strlen(name) > MQ_NAME_MAX ||
-	    (!names->is_all && !mq_is_control(name)))
+	    (!names->is_all && !names->is_lost && !mq_is_control(name)) ||
+	    (names->is_lost && (name[0] != 'Q' || name[1] != 'f')))
 		return;
 	if (names->count == names->capacity) {
 		names->capacity = names->capacity * 2 + 64;
@@ -84,21 +86,74 @@ mq_set_part(struct mqueue *mq, const char *base, const char *name,
 		memcpy(path, base, strlen(base) + 1);
 }
 
+static bool
+mq_is_of_group(const struct mqueue *mq, const char *name)
+{
+	struct str group = str_from(mq->group), rest = str_from(name);
+
+	if (!str_starts(rest, group))
+		return false;
+	rest = str_skip(rest, group.size);
+	while (rest.size > 0 && ascii_is_digit(rest.data[0]))
+		rest = str_skip(rest, 1);
+	return group.size == 0 || rest.size == 0;
+}
+
 static void
 mq_add_directory(struct mqueue *mq, const char *name)
 {
 	struct mq_directory *d = &mq->directories[mq->directory_count++];
 
 	memcpy(d->name, name, strlen(name) + 1);
+	d->is_left = !mq_is_of_group(mq, name);
 	mq_set_part(mq, name, "qf", d->control);
 	mq_set_part(mq, name, "df", d->data);
 	mq_set_part(mq, name, "xf", d->script);
 }
 
+/* True for a name in the base that can be a queue directory. */
+static bool
+mq_is_queue_name(struct mqueue *mq, const char *name)
+{
+	static const char *const others[] = {"qf", "df", "xf", "lost+found"};
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (strcmp(name, others[i]) == 0)
+			return false;
+	return name[0] != '.' && strstr(name, "..") == NULL &&
+	       mq_has_directory(mq, "", name);
+}
+
+/* New messages go to the base if it is a queue itself, as its files or its
+   parts show, else to the first directory in it that looks like one. */
+static void
+mq_choose_fresh(struct mqueue *mq, const struct mq_names *names)
+{
+	struct mq_directory *base = &mq->directories[mq->directory_count - 1];
+
+	mq->fresh = base;
+	for (size_t i = 0; base->is_left && i < mq->directory_count; i++) {
+		mq->fresh = &mq->directories[i];
+		if (!mq->fresh->is_left)
+			return;
+	}
+	for (size_t i = 0; i < names->count; i++)
+		if (mq_is_control(names->names[i]) ||
+		    strncmp(names->names[i], "df", 2) == 0)
+			return;
+	for (size_t i = 0; i + 1 < mq->directory_count; i++) {
+		struct mq_directory *d = &mq->directories[i];
+
+		if (d->name[0] == 'q' || strcmp(d->control, d->name) != 0) {
+			mq->fresh = d;
+			return;
+		}
+	}
+}
+
 int
 mq_scan_directories(struct mqueue *mq)
 {
-	static const char *const parts[] = {"qf", "df", "xf"};
 	struct mq_names names = {.is_all = true};
 	int error = os_list(mq->os, "", mq_names_add, &names);
 
@@ -109,24 +164,20 @@ mq_scan_directories(struct mqueue *mq)
 		    mq_compare_names);
 	/* The base itself comes last where it has only others in it. */
 	for (size_t i = 0; error == 0 && i < names.count; i++) {
-		const char *name = names.names[i];
-		bool is_part = false;
-
-		for (size_t j = 0; j < 3; j++)
-			is_part |= strcmp(name, parts[j]) == 0;
-		if (is_part || name[0] == '.' || strstr(name, "..") != NULL ||
-		    !mq_has_directory(mq, "", name))
+		if (!mq_is_queue_name(mq, names.names[i]))
 			continue;
 		if (mq->directory_count == MQUEUE_DIRECTORIES_MAX - 1) {
 			log_event(LOG_WARN, "mqueue-directories", "",
-			    "directory=%s max=%d", name,
+			    "directory=%s max=%d", names.names[i],
 			    MQUEUE_DIRECTORIES_MAX);
 			break;
 		}
-		mq_add_directory(mq, name);
+		mq_add_directory(mq, names.names[i]);
 	}
-	if (error == 0)
+	if (error == 0) {
 		mq_add_directory(mq, "");
+		mq_choose_fresh(mq, &names);
+	}
 	mq_names_free(&names);
 	return error;
 }
@@ -287,6 +338,9 @@ mq_look_refuse(struct mqueue *mq, struct mq_look *look)
 
 	if (look->remedy == QF_LEAVE_YOUNG && is_young)
 		return;
+	/* Of what was set aside before, only its reason is told. */
+	if (look->prefix[0] == 'Q')
+		look->remedy = QF_LEAVE;
 	if (look->remedy != QF_LEAVE)
 		error =
 		    mq_set_aside(mq, look->directory, look->prefix, look->id);
@@ -321,6 +375,7 @@ mq_look(struct mqueue *mq, struct mq_directory *directory, const char *prefix,
 		message = mq_index(
 		    mq, directory, id, prefix[0] == 'h', &look.q, &look.status);
 		if (message != NULL) {
+			mq_entry_of(message)->is_lost = prefix[0] == 'Q';
 			mq_entry_of(message)->scan = mq->scan_number;
 			mq->found_count++;
 		} else if (mq_is_news(mq, look.path, &look.status))
@@ -342,9 +397,14 @@ mq_look_again(struct mqueue *mq, struct mq_entry *entry)
 	struct mq_directory *directory = entry->directory;
 	char id[STORE_ID_MAX + 1], path[MQ_PATH_MAX];
 	struct os_status status;
+	bool is_lost = entry->is_lost;
 
 	memcpy(id, entry->message->id, sizeof(id));
 	mq_forget(mq, entry->message);
+	if (is_lost) {
+		mq_look(mq, directory, "Qf", id);
+		return;
+	}
 	/* Quarantined or released by another program, it has another name. */
 	mq_path(path, directory->control, "qf", id);
 	if (os_status(mq->os, path, &status) == 0)
@@ -353,19 +413,23 @@ mq_look_again(struct mqueue *mq, struct mq_entry *entry)
 		mq_look(mq, directory, "hf", id);
 }
 
-/* True if ID has a control file of a message in the directory. */
+/* True if ID has a control file of a message in the directory, be it one that
+   was set aside: its body is nobody's rest. */
 static bool
 mq_is_queued(
     struct mqueue *mq, const struct mq_directory *directory, const char *id)
 {
-	struct os_status status;
-	char path[MQ_PATH_MAX];
+	static const char *const prefixes[] = {"qf", "hf", "Qf"};
 
-	mq_path(path, directory->control, "qf", id);
-	if (os_status(mq->os, path, &status) != -ENOENT)
-		return true;
-	mq_path(path, directory->control, "hf", id);
-	return os_status(mq->os, path, &status) != -ENOENT;
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++) {
+		struct os_status status;
+		char path[MQ_PATH_MAX];
+
+		mq_path(path, directory->control, prefixes[i], id);
+		if (os_status(mq->os, path, &status) != -ENOENT)
+			return true;
+	}
+	return false;
 }
 
 /* True if a tf or xf that was read is what a kill of ours has left.  Killed
@@ -542,10 +606,12 @@ mq_scan(struct mqueue *mq)
 	mq->scan_mono_ms = os_mono_ms(mq->os);
 	for (size_t i = 0; i < mq->directory_count; i++) {
 		struct mq_directory *directory = &mq->directories[i];
-		struct mq_names names = {.is_all = false};
-		int error =
-		    os_list(mq->os, directory->control, mq_names_add, &names);
+		struct mq_names names = {.is_lost = mq->options.is_lost};
+		int error = 0;
 
+		if (!directory->is_left)
+			error = os_list(
+			    mq->os, directory->control, mq_names_add, &names);
 		if (error < 0) {
 			is_whole = false;
 			log_event(LOG_WARN, "mqueue-scan", "",

@@ -245,6 +245,13 @@ ram_alarm(struct ram *ram, struct store_request *request)
 	ram_alarm_walk(ram, request, count_max);
 }
 
+static bool
+ram_lease_wants(const struct store_request *request, const struct ram_row *row)
+{
+	return row->index >= request->u.lease.from_index &&
+	       ram_filter_has_row(&request->u.lease.filter, row);
+}
+
 /* Leases those rows of SPOT that are of the filter: true, or false if that may
    not be all of them, or the arena is full. */
 static bool
@@ -258,8 +265,7 @@ ram_lease_spot(
 	     i < message->row_count && lease->row_count < STORE_LEASE_ROWS_MAX;
 	     i++)
 		if (message->rows[i].spot == spot &&
-		    ram_filter_has_row(
-			&request->u.lease.filter, &message->rows[i]))
+		    ram_lease_wants(request, &message->rows[i]))
 			lease->rows[lease->row_count++] = (uint32_t)i;
 	if (!ram_lease_answer(ram, request, spot, lease,
 		&request->u.lease.leases[request->u.lease.lease_count])) {
@@ -282,7 +288,7 @@ ram_lease_message(struct ram *ram, struct store_request *request,
 		struct ram_row *row = &message->rows[i];
 		bool is_new = true;
 
-		if (!ram_filter_has_row(&request->u.lease.filter, row))
+		if (!ram_lease_wants(request, row))
 			continue;
 		for (size_t j = before; j < request->u.lease.lease_count; j++)
 			is_new &=
@@ -370,7 +376,9 @@ ram_settle_row(
 			return true;
 		break;
 	case STORE_DEFERRED:
-		ram_row_set_lane(ram, row, STORE_WAITING, result->due_ms);
+		if (row->lane != STORE_STOPPED)
+			ram_row_set_lane(
+			    ram, row, STORE_WAITING, result->due_ms);
 		row->attempts++;
 		free(row->status);
 		row->status =
@@ -422,8 +430,8 @@ ram_settle(struct ram *ram, struct store_request *request)
 		const struct store_result *result =
 		    &request->u.settle.results[i];
 
-		request->u.settle.is_message_done |= ram_settle_row(
-		    ram, &message->rows[result->index], result);
+		request->u.settle.is_message_done |=
+		    ram_settle_row(ram, &message->rows[result->index], result);
 	}
 	d = ram_destination_find(ram, name);
 	request->u.settle.left_messages = d != NULL ? d->spots.count : 0;

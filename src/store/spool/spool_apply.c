@@ -362,8 +362,10 @@ apply_result(struct spool_row *row, const struct store_result *result)
 	case STORE_DEFERRED:
 		break;
 	}
-	row->lane = STORE_WAITING;
-	row->place = result->due_ms;
+	if (row->lane != STORE_STOPPED) {
+		row->lane = STORE_WAITING;
+		row->place = result->due_ms;
+	}
 	row->attempts++;
 	row->status = result->status;
 	return fate;

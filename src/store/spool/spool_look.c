@@ -369,6 +369,7 @@ look_found(struct spool *spool, struct store_request *request,
 	to->arrival_wall_ms = m->arrival_wall_ms;
 	to->expire_ms = m->expire_ms;
 	to->content_size = m->content_size;
+	to->reason = to->directory = STR("");
 	to->rows =
 	    arena_new(&request->arena, to->row_count * sizeof(*to->rows));
 	if (to->rows == NULL || mail_envelope_copy(&request->arena,

@@ -20,7 +20,8 @@ take_wants(const struct store_request *request, const struct spool_row *row,
 		return row->lane != STORE_STOPPED && row->alarm_ms > 0 &&
 		       row->alarm_ms <= request->u.alarm.now_ms;
 	if (request->verb == STORE_LEASE)
-		return store_filter_has_row(&request->u.lease.filter,
+		return row->index >= request->u.lease.from_index &&
+		       store_filter_has_row(&request->u.lease.filter,
 		    row->destination, row->domain, row->recipient.address);
 	return row->lane == lane &&
 	       store_domains_have(request->u.take.domains,
@@ -254,8 +255,8 @@ spool_do_alarm(struct spool *spool, struct store_request *request)
 	return result;
 }
 
-/* Counts the rows of the filter among those of the message, which are leased
-   at the destination: 0 or -errno. */
+/* Counts the rows of the filter among those of the message at the destination:
+   0 or -errno. */
 static int
 take_count_leased(struct spool *spool, const struct store_request *request,
     const struct spool_stored *stored, struct spool_destination *destination,
@@ -298,9 +299,15 @@ take_lease_message(struct spool *spool, struct store_request *request,
 		    NULL)
 			result = take_count_leased(
 			    spool, request, stored, destination, &leased_count);
-		else if (request->u.lease.lease_count == request->u.lease.count)
-			return 0;
-		else
+		else if (request->u.lease.lease_count ==
+			 request->u.lease.count) {
+			size_t more_count = 0;
+
+			result = take_count_leased(spool, request, stored,
+			    destination, &more_count);
+			if (result == 0 && more_count > 0)
+				return 0;
+		} else
 			result = take_message(
 			    spool, request, destination, STORE_READY, key, to);
 		if (result < 0)
