@@ -250,7 +250,7 @@ def flip(path, offset):
 
 def test_check(holder):
     result = holder.run("sendqctl", "check", check=False)
-    assert result.returncode == 69 and "in use" in result.stderr
+    assert result.returncode == 69 and "try again" in result.stderr
     holder.stop()
     before = listing(holder)
     text = holder.run("sendqctl", "check").stdout
@@ -428,7 +428,7 @@ def test_a_listing_streams(full, place):
                 count += 1
                 if first is None:
                     first = time.monotonic() - began
-                if count == ALL - ALL // 20:
+                if count == ALL // 2:
                     tool_kb = memory(tool_.pid, "VmHWM")
         whole = time.monotonic() - began
         assert count == ALL
