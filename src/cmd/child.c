@@ -190,13 +190,16 @@ child_confine(struct child *child)
 {
 	struct privilege_user user;
 	int error, directory_fd = -1;
+	bool is_anybodys = child->kind == ROLE_QUEUE &&
+	                   store_place_is_anybodys(child->conf, CHILD_FD_FIRST);
 
 	error = privilege_user_of(child->kind, child_user(child), &user);
 	if (error == 0 && child->kind == ROLE_QUEUE &&
 	    store_place_is_mqueue(child->conf))
 		error = store_place_owner(CHILD_FD_FIRST, &user);
 	if (error == 0)
-		error = privilege_drop(&user);
+		error = is_anybodys ? privilege_drop_but_files(&user)
+		                    : privilege_drop(&user);
 	/* The directory is open to its owner only. */
 	if (error == 0 && child->kind == ROLE_PICKUP)
 		child_watch(child);

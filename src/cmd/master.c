@@ -18,6 +18,7 @@
 #include "cmd/alias_files.h"
 #include "cmd/conf_text.h"
 #include "cmd/master_child.h"
+#include "cmd/store_place.h"
 #include "net/channel.h"
 #include "net/privilege.h"
 #include "net/log_target.h"
@@ -94,10 +95,19 @@ master_back_off(uint64_t started_ms, uint64_t *backoff_ms)
 	return wait_ms;
 }
 
+/* In a run the control role goes last: it passes on what is still said of the
+   message in hand. */
 static bool
-master_is_front(const struct master_child *child)
+master_is_last(const struct master *master, const struct master_child *child)
 {
-	return child->kind != ROLE_QUEUE && child->kind != ROLE_SPAWNER;
+	return master->is_run && child->kind == ROLE_CONTROL;
+}
+
+static bool
+master_is_front(const struct master *master, const struct master_child *child)
+{
+	return child->kind != ROLE_QUEUE && child->kind != ROLE_SPAWNER &&
+	       !master_is_last(master, child);
 }
 
 /* How many children run: all, or the fronts only. */
@@ -108,7 +118,8 @@ master_count_running(const struct master *master, bool is_fronts_only)
 
 	for (size_t i = 0; i < master->child_count; i++)
 		if (master->children[i].pid > 0 &&
-		    (!is_fronts_only || master_is_front(&master->children[i])))
+		    (!is_fronts_only ||
+			master_is_front(master, &master->children[i])))
 			count++;
 	return count;
 }
@@ -133,7 +144,7 @@ master_stop(struct master *master, const char *reason, bool is_ending)
 	master->state = MASTER_STOPPING;
 	for (size_t i = 0; i < master->child_count; i++) {
 		event_del(&master->children[i].timer);
-		if (master_is_front(&master->children[i]))
+		if (master_is_front(master, &master->children[i]))
 			master_child_tell(
 			    &master->children[i], CHANNEL_SHUTDOWN);
 	}
@@ -158,6 +169,20 @@ master_change_conf(struct master *master)
 	alias_files_log(master->conf);
 }
 
+/* Ends those that go last, when nothing else runs. */
+static void
+master_end_last(struct master *master)
+{
+	for (size_t i = 0; i < master->child_count; i++)
+		if (master->children[i].pid > 0 &&
+		    !master_is_last(master, &master->children[i]))
+			return;
+	for (size_t i = 0; i < master->child_count; i++)
+		if (master_is_last(master, &master->children[i]))
+			master_child_tell(
+			    &master->children[i], CHANNEL_SHUTDOWN);
+}
+
 /* Goes on when children have ended. */
 static void
 master_advance(struct master *master)
@@ -166,10 +191,13 @@ master_advance(struct master *master)
 	    master_count_running(master, true) == 0) {
 		master->state = MASTER_CLOSING;
 		for (size_t i = 0; i < master->child_count; i++)
-			master_child_tell(
-			    &master->children[i], CHANNEL_SHUTDOWN);
+			if (!master_is_last(master, &master->children[i]))
+				master_child_tell(
+				    &master->children[i], CHANNEL_SHUTDOWN);
 		master_set_timer(&master->timer, MASTER_STOP_QUEUE_MS);
 	}
+	if (master->state == MASTER_CLOSING)
+		master_end_last(master);
 	if (master->state == MASTER_RUNNING ||
 	    master->state == MASTER_STOPPING ||
 	    master_count_running(master, false) > 0)
@@ -208,7 +236,7 @@ master_on_timer(evutil_socket_t fd, short what, void *arg)
 	}
 	for (size_t i = 0; i < master->child_count; i++)
 		if (master->state == MASTER_CLOSING ||
-		    master_is_front(&master->children[i]))
+		    master_is_front(master, &master->children[i]))
 			master_child_kill(&master->children[i]);
 }
 
@@ -642,7 +670,8 @@ master_run(const struct master_options *options)
 	if (error < 0) {
 		master.exit_status = EX_CANTCREAT;
 	} else {
-		error = privilege_keep_master();
+		error = privilege_keep_master(
+		    store_place_is_anybodys(conf, master.places.spool_fd));
 		if (error < 0) {
 			log_event(LOG_ERROR, "confine-failed", "",
 			    "role=master error=%s", strerror(-error));

@@ -340,7 +340,7 @@ become_owner(const struct mqueue_dirs *dirs)
 
 	if (fd < 0)
 		return -errno;
-	error = view_become_owner(fd);
+	error = view_enter_mqueue(STR(""), fd);
 	close(fd);
 	return error;
 }

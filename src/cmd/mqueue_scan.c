@@ -82,7 +82,7 @@ scan_text(struct mqueue_look *look, int fd, struct mqueue_item *item)
 }
 
 static bool
-scan_file(struct mqueue_look *look, const struct mqueue_scan *scan,
+scan_file(struct mqueue_look *look, struct mqueue_scan *scan,
     const struct mqueue_dir *dir, struct mqueue_item *item)
 {
 	struct stat status;
@@ -94,6 +94,7 @@ scan_file(struct mqueue_look *look, const struct mqueue_scan *scan,
 	if (!S_ISREG(status.st_mode)) {
 		fprintf(look->out, "gatherq: %s/%s is not a regular file\n",
 		    dir->qf_path, item->name);
+		scan->strange_count++;
 		return false;
 	}
 	item->changed_s = status.st_mtim.tv_sec;

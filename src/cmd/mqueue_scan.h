@@ -24,6 +24,7 @@ struct mqueue_scan {
 	size_t count;
 	size_t capacity;
 	size_t total; /* with those beyond the maximum, by name only */
+	size_t strange_count; /* that are no files */
 };
 
 /* What mqueue_scan() needs beside the directory. */

@@ -104,3 +104,29 @@ run_ask_ready(int fd)
 	}
 	return 0;
 }
+
+bool
+run_ask_routes(int fd)
+{
+	json_int_t after = 0;
+	bool is_more = true;
+
+	while (is_more) {
+		/* Every message is larger than one byte. */
+		json_t *request = json_pack("{s:s, s:i, s:I}", "do", "requeue",
+		    "larger", 1, "after", after);
+		json_t *end;
+
+		CHECK(request != NULL);
+		end = run_ask_request(fd, request);
+		if (end == NULL ||
+		    json_is_string(json_object_get(end, "error"))) {
+			json_decref(end);
+			return false;
+		}
+		is_more = json_is_true(json_object_get(end, "more"));
+		after = json_integer_value(json_object_get(end, "after"));
+		json_decref(end);
+	}
+	return true;
+}

@@ -5,6 +5,7 @@
 #include "base/str.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 
 struct run_ask;
 
@@ -18,5 +19,9 @@ int run_ask_ready(int fd) __attribute__((warn_unused_result));
 /* Carries out REQUEST, which becomes its own, and prints its lines: the end of
    the answer, which is the caller's, or NULL where the stream ended. */
 json_t *run_ask_request(int fd, json_t *request);
+
+/* Gives what waits in a spool that came from elsewhere the routes of the
+   configuration: true if that was done. */
+bool run_ask_routes(int fd);
 
 #endif

@@ -7,6 +7,8 @@
 #include "base/check.h"
 #include "base/mem.h"
 #include "cmd/run_ask.h"
+#include "cmd/run_place.h"
+#include "cmd/run_words.h"
 #include "cmd/sendqd_start.h"
 
 #include <errno.h>
@@ -35,7 +37,7 @@ daemon_interval(char *text, size_t size, uint64_t ms)
 /* As sendmail calls itself, by what it does. */
 static void
 daemon_title(char *text, size_t size, const struct sendmail_options *options,
-    const struct conf *conf)
+    const char *directory)
 {
 	char interval[40];
 
@@ -45,8 +47,8 @@ daemon_title(char *text, size_t size, const struct sendmail_options *options,
 	else if (options->is_run_persistent)
 		snprintf(text, size, "sendmail: Queue control");
 	else
-		snprintf(text, size, "sendmail: Queue runner@%s for %.*s",
-		    interval, STR_ARG(conf->spool));
+		snprintf(text, size, "sendmail: Queue runner@%s for %.1000s",
+		    interval, directory);
 }
 
 /* Our own command line, for the pid file. */
@@ -96,9 +98,66 @@ daemon_loopback(struct sendqd_words *words, const struct conf *conf)
 	sendqd_word(words, text);
 }
 
+/* True if it only runs the queue of a directory that is not the daily one: then
+   it has its own sockets, so that the daily daemon may run, too. */
+static bool
+daemon_is_beside(
+    const struct sendmail_options *options, const struct run_place *place)
+{
+	return options->mode == SENDMAIL_RUN && !place->is_configured;
+}
+
+/* NAME with a mark of the directory behind it: "/run/sendq/control-1a2b3c4d".
+   FNV-1a, in 32 bits. */
+static void
+daemon_beside(char *to, size_t size, struct str name, const char *directory)
+{
+	uint32_t mark = 2166136261;
+
+	for (; *directory != '\0'; directory++)
+		mark = (mark ^ (unsigned char)*directory) * 16777619;
+	snprintf(to, size, "%.*s-%08x", STR_ARG(name), mark);
+}
+
+/* Where it is reached. */
+static void
+daemon_control(char *to, size_t size, const struct sendmail_options *options,
+    const struct conf *conf, const struct run_place *place)
+{
+	if (daemon_is_beside(options, place))
+		daemon_beside(to, size, conf->control_socket, place->path);
+	else
+		snprintf(to, size, "%.*s", STR_ARG(conf->control_socket));
+}
+
+/* The queue of -oQ; what is found by the name of the spool stays where it is.
+ */
+static void
+daemon_place(struct sendqd_words *words, const struct sendmail_options *options,
+    const struct conf *conf, const struct run_place *place)
+{
+	char path[RUN_PLACE_MAX];
+
+	if (place->is_configured)
+		return;
+	sendqd_word_set(words, "spool", str_from(place->spool));
+	if (!daemon_is_beside(options, place)) {
+		sendqd_word_set(words, "drop-directory", conf->drop_directory);
+		return;
+	}
+	sendqd_word_set(words, "drop-directory", STR(""));
+	sendqd_word_set(words, "submission-socket", STR(""));
+	daemon_control(path, sizeof(path), options, conf, place);
+	sendqd_word_set(words, "control-socket", str_from(path));
+	if (conf->pid_file.size == 0)
+		return;
+	daemon_beside(path, sizeof(path), conf->pid_file, place->path);
+	sendqd_word_set(words, "pid-file", str_from(path));
+}
+
 static void
 daemon_words(struct sendqd_words *words, const struct sendmail_options *options,
-    const struct conf *conf, const char *file)
+    const struct conf *conf, const struct run_place *place, const char *file)
 {
 	char title[1100], interval[40], command[2000];
 
@@ -111,6 +170,9 @@ daemon_words(struct sendqd_words *words, const struct sendmail_options *options,
 		snprintf(interval, sizeof(interval), "%llus", s > 0 ? s : 1);
 		sendqd_word_set(words, "queue-interval", str_from(interval));
 	}
+	daemon_place(words, options, conf, place);
+	run_words_times(words, options);
+	run_words_limits(words, options);
 	/* In the background nobody reads its standard error. */
 	if (options->mode != SENDMAIL_FOREGROUND &&
 	    str_equal(conf->log, STR("stderr")))
@@ -122,7 +184,7 @@ daemon_words(struct sendqd_words *words, const struct sendmail_options *options,
 	}
 	if (options->mode == SENDMAIL_LOOPBACK)
 		daemon_loopback(words, conf);
-	daemon_title(title, sizeof(title), options, conf);
+	daemon_title(title, sizeof(title), options, place->path);
 	sendqd_word(words, "--title");
 	sendqd_word(words, title);
 	daemon_command(command, sizeof(command));
@@ -157,9 +219,10 @@ daemon_relay(int errors)
 		(void)fwrite(text, 1, (size_t)size, stderr);
 }
 
-/* Waits until the daemon PID answers at PATH, or ends. */
+/* Waits until the daemon PID answers at PATH, or ends.  With IS_MOVED what it
+   has gets the routes of the configuration. */
 static int
-daemon_wait(pid_t pid, struct str path, int errors)
+daemon_wait(pid_t pid, const char *path, int errors, bool is_moved)
 {
 	static const struct timespec pause = {.tv_nsec = DAEMON_PAUSE_NS};
 	int fd = -1, state;
@@ -172,11 +235,13 @@ daemon_wait(pid_t pid, struct str path, int errors)
 			return WIFEXITED(state) && WEXITSTATUS(state) != 0
 			           ? WEXITSTATUS(state)
 			           : EX_SOFTWARE;
-		fd = run_ask_connect(path);
+		fd = run_ask_connect(str_from(path));
 		if (fd < 0)
 			(void)nanosleep(&pause, NULL);
 	}
-	state = run_ask_ready(fd) == 0 ? EX_OK : EX_SOFTWARE;
+	state = run_ask_ready(fd) == 0 && (!is_moved || run_ask_routes(fd))
+	            ? EX_OK
+	            : EX_SOFTWARE;
 	close(fd);
 	return state;
 }
@@ -185,19 +250,26 @@ int
 run_daemon(const struct sendmail_options *options, const struct conf *conf,
     const char *file)
 {
+	char control[RUN_PLACE_MAX];
 	struct sendqd_words *words;
-	int fd = run_ask_connect(conf->control_socket), error, errors[2];
+	struct run_place place;
+	int fd, error, errors[2];
 	pid_t pid;
 
+	if (!run_place_find(options, conf, &place))
+		return EX_CONFIG;
+	daemon_control(control, sizeof(control), options, conf, &place);
+	fd = run_ask_connect(str_from(control));
 	if (fd >= 0) {
 		close(fd);
 		fprintf(stderr,
-		    "sendmail: a daemon is running already for %.*s\n",
-		    STR_ARG(conf->spool));
+		    "sendmail: a daemon is running already for %s\n",
+		    daemon_is_beside(options, &place) ? place.path
+						      : conf->spool.data);
 		return EX_UNAVAILABLE;
 	}
 	words = mem_new(1, sizeof(*words));
-	daemon_words(words, options, conf, file);
+	daemon_words(words, options, conf, &place, file);
 	if (options->mode == SENDMAIL_FOREGROUND) {
 		error = sendqd_exec(words);
 		fprintf(stderr, "sendmail: sendqd: %s\n", strerror(-error));
@@ -215,7 +287,8 @@ run_daemon(const struct sendmail_options *options, const struct conf *conf,
 	free(words);
 	close(errors[1]);
 	error = pid < 0 ? EX_OSERR
-	                : daemon_wait(pid, conf->control_socket, errors[0]);
+	                : daemon_wait(pid, control, errors[0],
+			      place.is_own && !place.is_configured);
 	close(errors[0]);
 	return error;
 }

@@ -53,12 +53,27 @@ place_is_same(const char *a, struct str b)
 	       strcmp(real_a, real_b) == 0;
 }
 
+/* The directory that PATH, which may be "DIR/q*" for several, is in or is. */
+static void
+place_base(char base[RUN_PLACE_MAX], const char *path)
+{
+	size_t size = strlen(path);
+
+	if (size > 0 && path[size - 1] == '*')
+		while (size > 0 && path[size - 1] != '/')
+			size--;
+	while (size > 1 && path[size - 1] == '/')
+		size--;
+	snprintf(base, RUN_PLACE_MAX, "%.*s", (int)size, path);
+}
+
 bool
 run_place_find(const struct sendmail_options *options, const struct conf *conf,
     struct run_place *place_out)
 {
 	struct str path = options->queue_directory;
 	struct str configured = place_path(conf->spool);
+	char base[RUN_PLACE_MAX];
 
 	*place_out = (struct run_place){.is_configured = path.size == 0};
 	path = place_out->is_configured ? configured : place_path(path);
@@ -70,18 +85,22 @@ run_place_find(const struct sendmail_options *options, const struct conf *conf,
 	    place_out->path, sizeof(place_out->path), "%.*s", STR_ARG(path));
 	if (place_is_same(place_out->path, configured))
 		place_out->is_configured = true;
-	place_out->is_own = mqueue_dirs_is_spool(place_out->path);
+	/* What is configured may not be there yet. */
+	place_out->is_own = place_out->is_configured
+	                        ? !str_starts(conf->spool, STR(PLACE_MQUEUE))
+	                        : mqueue_dirs_is_spool(place_out->path);
 	snprintf(place_out->spool, sizeof(place_out->spool), "%s%s",
 	    place_out->is_own ? "" : PLACE_MQUEUE, place_out->path);
 	/* What is configured and not there yet is made. */
-	if (access(place_out->path, R_OK | X_OK) == 0 ||
+	place_base(base, place_out->path);
+	if (access(base, R_OK | X_OK) == 0 ||
 	    (place_out->is_configured && errno == ENOENT))
 		return true;
 	fprintf(stderr,
 	    "can not chdir(%s/): %s\n"
 	    "Program mode requires special privileges, e.g., root or "
 	    "TrustedUser.\n",
-	    place_out->path, strerror(errno));
+	    base, strerror(errno));
 	return false;
 }
 

@@ -4,6 +4,7 @@
  */
 #include "cmd/rights.h"
 #include "cmd/sendmail_aliases.h"
+#include "cmd/sendmail_debug.h"
 #include "cmd/sendmail_options.h"
 #include "cmd/sendmail_print.h"
 #include "cmd/sendmail_run.h"
@@ -56,6 +57,17 @@ sendmail_check(const struct sendmail_options *options)
 	return status;
 }
 
+/* What nobody can have here: mail that is not on the disk when it was taken. */
+static void
+sendmail_warn(const struct sendmail_options *options)
+{
+	struct str safe = sendmail_set_find(options, STR("SuperSafe"));
+
+	if (safe.size > 0 && (ascii_lower(safe.data[0]) == 'f' ||
+				 ascii_lower(safe.data[0]) == 'n'))
+		fprintf(stderr, "sendmail: SuperSafe is always on\n");
+}
+
 static int
 sendmail_do(const struct sendmail_options *options)
 {
@@ -63,11 +75,13 @@ sendmail_do(const struct sendmail_options *options)
 	case SENDMAIL_DELIVER:
 	case SENDMAIL_SMTP:
 	case SENDMAIL_RMAIL:
+		sendmail_warn(options);
 		return submit_run(options);
 	case SENDMAIL_DAEMON:
 	case SENDMAIL_FOREGROUND:
 	case SENDMAIL_LOOPBACK:
 	case SENDMAIL_RUN:
+		sendmail_warn(options);
 		return sendmail_run(options);
 	case SENDMAIL_QUARANTINE:
 	case SENDMAIL_PRINT:
@@ -124,7 +138,9 @@ main(int argc, char **argv)
 	if (status == EX_OK && !sendmail_needs_rights(&options) &&
 	    rights_give_up() < 0)
 		status = EX_OSERR;
-	if (status == EX_OK)
+	if (status == EX_OK) {
+		sendmail_debug_places(&options);
 		status = sendmail_do(&options);
+	}
 	return status;
 }

@@ -131,7 +131,8 @@ letter_text(struct parse *p, char letter, struct str value)
 {
 	switch (letter) {
 	case 'd':
-		p->options->debug = value;
+		/* As in sendmail, alone it is the first level of all. */
+		p->options->debug = value.size > 0 ? value : STR("0-99.1");
 		break;
 	case 'F':
 		p->options->full_name = value;

@@ -67,6 +67,7 @@ print_configured(const struct sendmail_options *options, const char *directory)
 		other.spool = str_from(directory);
 		/* The daemon there, if there is one, serves another spool. */
 		other.control_socket = STR("");
+		other.drop_directory = STR("");
 	}
 	if (str_starts(other.spool, MQUEUE_SPOOL) &&
 	    options->mode != SENDMAIL_HOSTSTAT)

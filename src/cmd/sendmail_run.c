@@ -14,7 +14,10 @@
 #include "cmd/mqueue_select.h"
 #include "cmd/run_ask.h"
 #include "cmd/run_daemon.h"
+#include "cmd/run_damage.h"
 #include "cmd/run_place.h"
+#include "cmd/run_words.h"
+#include "cmd/sendmail_debug.h"
 #include "cmd/sendqd_start.h"
 #include "cmd/view.h"
 #include "conf/conf.h"
@@ -32,8 +35,7 @@
 
 /* A run of this priority, one recipient and nothing else, waits for a lower
    load: then all do, as in sendmail. */
-#define RUN_LIGHTEST   30000
-#define RUN_TIMEOUT_MS 86400000 /* the longest that settings take */
+#define RUN_LIGHTEST 30000
 
 /* The one-shot daemon, for the signal handler; 0: none. */
 static volatile sig_atomic_t run_pid;
@@ -138,39 +140,18 @@ run_status(json_t *end)
 	return status;
 }
 
-/* -o NAME = "Ns" unless it is not given. */
-static void
-run_set_time(struct sendqd_words *words, const char *name, uint64_t ms)
-{
-	char text[32];
-
-	if (ms == 0)
-		return;
-	snprintf(text, sizeof(text), "%llus",
-	    (unsigned long long)(ms < 1000 ? 1 : ms / 1000));
-	sendqd_word_set(words, name, str_from(text));
-}
-
 /* The command line of the one-shot daemon. */
 static void
 run_words(struct sendqd_words *words, const struct sendmail_options *options,
     const struct conf *conf, const char *file, struct str spool)
 {
-	static const char *const timeouts[] = {
-	    "greeting-timeout", "data-timeout", "block-timeout", "dot-timeout"};
-	uint64_t timeout_ms = options->timeout_ms < RUN_TIMEOUT_MS
-	                          ? options->timeout_ms
-	                          : RUN_TIMEOUT_MS;
-
-	bool is_lost = options->queue == SENDMAIL_QUEUE_LOST;
-
 	sendqd_word(words, "sendqd");
 	sendqd_word(words, "--run");
 	sendqd_word(words, "-c");
 	sendqd_word(words, file);
 	if (run_group(options).size > 0)
 		sendqd_word_set(words, "queue-group", run_group(options));
-	if (is_lost) {
+	if (options->queue == SENDMAIL_QUEUE_LOST) {
 		sendqd_word(words, "-o");
 		sendqd_word(words, "queue-lost = true");
 	}
@@ -179,14 +160,13 @@ run_words(struct sendqd_words *words, const struct sendmail_options *options,
 		sendqd_word_set(words, "spool", spool);
 		sendqd_word_set(words, "drop-directory", STR(""));
 	}
-	/* It is silent but for trouble; of what is lost, why it stays so. */
-	if (str_equal(conf->log, STR("stderr")))
-		sendqd_word_set(words, "log-level",
-		    is_lost ? STR("warn") : STR("error"));
-	for (size_t i = 0; i < sizeof(timeouts) / sizeof(timeouts[0]); i++)
-		run_set_time(words, timeouts[i], timeout_ms);
-	run_set_time(words, "expire", options->queue_return_ms);
-	run_set_time(words, "delay-notice", options->queue_warn_ms);
+	/* It is silent but for trouble; what is damaged was told. */
+	if (sendmail_debug_level(options->debug, SENDMAIL_DEBUG_CONNECT) > 0) {
+		sendqd_word_set(words, "log", STR("stderr"));
+		sendqd_word_set(words, "log-level", STR("detail"));
+	} else if (str_equal(conf->log, STR("stderr")))
+		sendqd_word_set(words, "log-level", STR("error"));
+	run_words_times(words, options);
 }
 
 /* What became of the one-shot daemon that did not answer. */
@@ -203,34 +183,6 @@ run_failed(int status, struct str place)
 	return WIFEXITED(status) ? EX_OK : EX_SOFTWARE;
 }
 
-/* Gives what waits in a spool that came from elsewhere the routes of the
-   configuration: true if that was done. */
-static bool
-run_route_anew(int fd)
-{
-	json_int_t after = 0;
-	bool is_more = true;
-
-	while (is_more) {
-		/* Every message is larger than one byte. */
-		json_t *request = json_pack("{s:s, s:i, s:I}", "do", "requeue",
-		    "larger", 1, "after", after);
-		json_t *end;
-
-		CHECK(request != NULL);
-		end = run_ask_request(fd, request);
-		if (end == NULL ||
-		    json_is_string(json_object_get(end, "error"))) {
-			json_decref(end);
-			return false;
-		}
-		is_more = json_is_true(json_object_get(end, "more"));
-		after = json_integer_value(json_object_get(end, "after"));
-		json_decref(end);
-	}
-	return true;
-}
-
 /* The run over FD; REQUEST becomes its own. */
 static json_t *
 run_ask_all(int fd, json_t *request, const struct conf *conf,
@@ -242,7 +194,7 @@ run_ask_all(int fd, json_t *request, const struct conf *conf,
 	/* First what was submitted while no daemon ran. */
 	if (is_ready && place->is_configured)
 		run_place_await_drop(conf);
-	if (is_ready && (!is_foreign || run_route_anew(fd)))
+	if (is_ready && (!is_foreign || run_ask_routes(fd)))
 		return run_ask_request(fd, request);
 	json_decref(request);
 	return NULL;
@@ -345,7 +297,7 @@ run_once(const struct sendmail_options *options, const struct conf *conf,
 	struct sendqd_words *words;
 	uint64_t rank_max;
 	json_t *request;
-	int fd = -ENOENT, status;
+	int fd = -ENOENT, status, damage = EX_OK;
 	bool is_asked;
 
 	if (!run_place_find(options, conf, &place))
@@ -358,6 +310,8 @@ run_once(const struct sendmail_options *options, const struct conf *conf,
 	}
 	if (!run_has_queue(options, &place))
 		return EX_OK;
+	if (!place.is_own)
+		damage = run_damage_tell(options, str_from(place.path));
 	request = run_request(options, rank_max);
 	/* The daemon has the whole queue in hand, and nothing that is lost. */
 	is_asked = place.is_configured &&
@@ -367,7 +321,7 @@ run_once(const struct sendmail_options *options, const struct conf *conf,
 	if (fd >= 0) {
 		status = run_status(run_ask_request(fd, request));
 		close(fd);
-		return status;
+		return status != EX_OK ? status : damage;
 	}
 	if (fd != -ENOENT && fd != -ECONNREFUSED) {
 		fprintf(stderr, "sendmail: %.*s: %s\n",
@@ -383,25 +337,26 @@ run_once(const struct sendmail_options *options, const struct conf *conf,
 	free(words);
 	if (!place.is_configured)
 		run_place_clear(&place);
-	return status;
+	return status != EX_OK ? status : damage;
 }
 
 /* What was asked for and cannot be had; false if that is the end. */
 static bool
 run_check(const struct sendmail_options *options, int *status_out)
 {
-	struct str safe = sendmail_set_find(options, STR("SuperSafe"));
 	bool is_daemon = options->mode != SENDMAIL_RUN ||
 	                 options->run_interval_ms > 0 ||
 	                 options->is_run_persistent;
 
 	*status_out = EX_UNAVAILABLE;
-	if (safe.size > 0 && (ascii_lower(safe.data[0]) == 'f' ||
-				 ascii_lower(safe.data[0]) == 'n'))
-		fprintf(stderr, "sendmail: SuperSafe is always on\n");
 	if (is_daemon && (options->queue != SENDMAIL_QUEUE_NORMAL ||
 			     run_group(options).size > 0)) {
 		fprintf(stderr, "sendmail: -qQ, -qL and -qG are for one run\n");
+		return false;
+	}
+	/* Silently it would run all. */
+	if (is_daemon && options->select.count > 0) {
+		fprintf(stderr, "sendmail: -qI, -qS, -qR are for one run\n");
 		return false;
 	}
 	return true;

@@ -52,7 +52,7 @@ verify_address(const struct conf *conf, struct str address, struct str shown)
 	    route_of_address(conf, address, &route, domain) < 0 ||
 	    verify_is_nobody(conf, &parsed))
 		return verify_unknown(shown);
-	printf("%.*s... deliverable: mailer ", STR_ARG(address));
+	printf("%.*s... deliverable: mailer ", STR_ARG(shown));
 	switch (route.kind) {
 	case CONF_ROUTE_MAILDIR:
 		printf("local, user %.*s\n", STR_ARG(address));

@@ -9,6 +9,7 @@
 #include "cmd/ctl_move.h"
 #include "cmd/ctl_print.h"
 #include "cmd/ctl_top.h"
+#include "cmd/drop_count.h"
 #include "cmd/view.h"
 #include "cmd/view_spool.h"
 #include "conf/conf.h"
@@ -471,9 +472,11 @@ report_move(const struct call *call, const struct ctl_move *move)
 		    call->command->name, (unsigned long long)move->moved_count,
 		    (unsigned long long)move->merged_count,
 		    (unsigned long long)move->left_count);
-	return move->moved_count + move->merged_count + move->left_count > 0
-	           ? EX_OK
-	           : SENDQCTL_NOTHING;
+	if (move->moved_count + move->merged_count + move->left_count > 0)
+		return EX_OK;
+	fprintf(stderr, "sendqctl: no such message in %s\n",
+	    move->is_import ? move->directory : move->conf->spool.data);
+	return SENDQCTL_NOTHING;
 }
 
 static int
@@ -510,9 +513,38 @@ carry_out_move(struct call *call, const struct conf *conf)
 	return status;
 }
 
+/* What is in no queue yet. */
+static void
+print_drop(const struct call *call, const struct conf *conf, size_t count)
+{
+	json_t *item;
+
+	if (!is_json(call))
+		drop_count_print(conf, count, "");
+	if (count == 0 || !is_json(call))
+		return;
+	item = json_pack("{s:s,s:s%,s:I}", "item", "drop", "directory",
+	    conf->drop_directory.data, conf->drop_directory.size, "messages",
+	    (json_int_t)count);
+	if (item != NULL)
+		ctl_print_json(item);
+	json_decref(item);
+}
+
+/* Of a list without a filter. */
+static size_t
+count_drop(const struct call *call, const struct conf *conf)
+{
+	return is_command(call, "list") && (call->given & HAS_FILTER) == 0
+	           ? drop_count(conf)
+	           : 0;
+}
+
 static int
 carry_out_request(struct call *call, const struct conf *conf)
 {
+	/* Before the view: it may have to become another user. */
+	size_t dropped = count_drop(call, conf);
 	int status;
 	struct view *view = view_open("sendqctl", conf, &status);
 	json_t *end = NULL;
@@ -523,9 +555,10 @@ carry_out_request(struct call *call, const struct conf *conf)
 		    view, json_incref(call->request), print_item, call);
 	for (size_t i = 0; call->top != NULL && i < call->top->count; i++)
 		print_one(call, call->top->items[i]);
-	if (end != NULL)
+	if (end != NULL) {
+		print_drop(call, conf, dropped);
 		status = report(call, end);
-	else if (status == EX_OK)
+	} else if (status == EX_OK)
 		status = EX_UNAVAILABLE;
 	json_decref(end);
 	view_close(view);

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define SENDQD_WORDS_MAX 40    /* on its command line */
+#define SENDQD_WORDS_MAX 80    /* on its command line */
 #define SENDQD_TEXT_MAX  16384 /* bytes of these */
 
 /* A command line that grows; all zero is none.  What does not fit is found by

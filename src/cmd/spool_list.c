@@ -2,9 +2,12 @@
 #include "cmd/spool_list.h"
 #include "base/mem.h"
 #include "cmd/ctl_print.h"
+#include "cmd/drop_count.h"
 #include "cmd/mqueue_print.h"
 #include "cmd/spool_walk.h"
 #include "cmd/view.h"
+#include "mail/trouble.h"
+#include "sched/sched.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +23,9 @@
 
 struct list {
 	const struct sendmail_options *options;
+	const struct conf *conf;
 	size_t count;
+	size_t drop_count; /* messages that are in the drop directory still */
 };
 
 static bool
@@ -38,10 +43,13 @@ static struct str
 status_text(const json_t *recipient, char text[STATUS_MAX])
 {
 	const char *status = ctl_text(recipient, "status");
+	int size;
 
 	if (status[0] == '\0')
 		return STR("");
-	snprintf(text, STATUS_MAX, "Deferred: %s", status);
+	size = snprintf(text, STATUS_MAX, "Deferred: ");
+	mail_trouble_put(
+	    str_from(status), text + size, STATUS_MAX - (size_t)size);
 	return str_from(text);
 }
 
@@ -75,6 +83,31 @@ priority_of(const json_t *item, const json_t *recipients)
 	       attempts * PRIORITY_ATTEMPT;
 }
 
+/* True if a recipient was tried less than MinQueueAge ago: it is due as long
+   after that as the configuration says. */
+static bool
+is_young(const struct list *list, const json_t *recipients)
+{
+	long long age_s = (long long)(list->options->min_queue_age_ms / 1000);
+	long long now_s = (long long)time(NULL);
+
+	for (size_t i = 0; age_s > 0 && i < json_array_size(recipients); i++) {
+		const json_t *recipient = json_array_get(recipients, i);
+		long long attempts = ctl_number(recipient, "attempts");
+		long long due_s = ctl_number(recipient, "due"), tried_s;
+
+		if (attempts < 1 || attempts > UINT32_MAX || due_s == 0)
+			continue;
+		tried_s = due_s - (long long)(sched_backoff((uint32_t)attempts,
+						  list->conf->retry_min_ms,
+						  list->conf->retry_max_ms) /
+					      1000);
+		if (tried_s <= now_s && now_s - tried_s < age_s)
+			return true;
+	}
+	return false;
+}
+
 static void
 list_message(void *arg, const json_t *item, const json_t *recipients)
 {
@@ -91,7 +124,9 @@ list_message(void *arg, const json_t *item, const json_t *recipients)
 	    .status = first_status(recipients, status)};
 
 	mqueue_print_id(stdout, str_from(ctl_text(item, "id")),
-	    is_leased(recipients) ? '*' : ' ');
+	    is_leased(recipients)        ? '*'
+	    : is_young(list, recipients) ? '-'
+					 : ' ');
 	mqueue_print_first(stdout, &first, is_verbose);
 	for (size_t i = 0; i < json_array_size(recipients); i++) {
 		const json_t *recipient = json_array_get(recipients, i);
@@ -145,13 +180,16 @@ is_group_unknown(const struct sendmail_options *options)
 int
 spool_list(const struct sendmail_options *options, const struct conf *conf)
 {
-	struct list list = {.options = options};
+	struct list list = {.options = options, .conf = conf};
 	struct view *view;
 	bool is_good;
 	int status;
 
 	if (is_group_unknown(options))
 		return EX_OK;
+	/* Before the view: it may have to become another user. */
+	if (options->queue_group.size == 0 && !spool_walk_is_selective(options))
+		list.drop_count = drop_count(conf);
 	view = view_open(options->program, conf, &status);
 	if (view == NULL)
 		return status;
@@ -167,6 +205,7 @@ spool_list(const struct sendmail_options *options, const struct conf *conf)
 	view_close(view);
 	if (!is_good)
 		return EX_UNAVAILABLE;
+	drop_count_print(conf, list.drop_count, "\t\t");
 	if (options->queue_group.size == 0)
 		mqueue_print_total(stdout, list.count);
 	return EX_OK;
@@ -176,7 +215,7 @@ int
 spool_counts(const struct sendmail_options *options, const struct conf *conf)
 {
 	const struct sendmail_options all = {.program = options->program};
-	struct list list = {.options = &all};
+	struct list list = {.options = &all, .drop_count = drop_count(conf)};
 	int status;
 	struct view *view = view_open(options->program, conf, &status);
 	bool is_good = view != NULL && list_count(&list, view);
@@ -184,12 +223,13 @@ spool_counts(const struct sendmail_options *options, const struct conf *conf)
 	view_close(view);
 	if (!is_good)
 		return status != EX_OK ? status : EX_UNAVAILABLE;
-	if (list.count == 0) {
+	if (list.count == 0)
 		printf("%.*s is empty\n", STR_ARG(conf->spool));
-		return EX_OK;
-	}
-	printf("%.*s: entries=%zu\n", STR_ARG(conf->spool), list.count);
-	mqueue_print_total(stdout, list.count);
+	else
+		printf("%.*s: entries=%zu\n", STR_ARG(conf->spool), list.count);
+	drop_count_print(conf, list.drop_count, "");
+	if (list.count > 0)
+		mqueue_print_total(stdout, list.count);
 	return EX_OK;
 }
 
@@ -259,7 +299,7 @@ spool_quarantine(
 	view_close(view);
 	free(ids.list);
 	if (!is_good)
-		return EX_UNAVAILABLE;
+		return status != EX_OK ? status : EX_UNAVAILABLE;
 	if (options->is_verbose && changes == 0)
 		puts("No changes");
 	else if (options->is_verbose)
@@ -272,6 +312,20 @@ struct hosts {
 	size_t count;
 };
 
+/* The host of a destination: "smtp://mx.test:26" is "mx.test". */
+static struct str
+hosts_name(struct str name)
+{
+	static const struct str scheme = {"smtp://", 7};
+
+	if (!str_starts(name, scheme))
+		return name;
+	name = str_skip(name, scheme.size);
+	if (name.size > 0 && name.data[0] == '[')
+		return str_head(name, str_find(name, ']') + 1);
+	return str_head(name, str_find(name, ':'));
+}
+
 /* One line of hoststat, for a destination whose host gave an answer: its words,
    or why it gave none. */
 static void
@@ -279,15 +333,18 @@ hosts_item(void *arg, const json_t *item)
 {
 	struct hosts *hosts = arg;
 	const char *answer = ctl_text(item, "answer");
+	struct str host, what = str_from(answer);
 	char text[STATUS_MAX];
 
 	if (answer[0] == '\0')
 		return;
+	/* The host stands in the line. */
+	(void)mail_trouble_split(what, &host, &what);
 	if (hosts->count++ == 0)
 		mqueue_print_hosts_head(stdout);
-	snprintf(text, sizeof(text), "%s%s",
-	    ascii_is_digit(answer[0]) ? "" : "Deferred: ", answer);
-	mqueue_print_host(stdout, str_from(ctl_text(item, "name")),
+	snprintf(text, sizeof(text), "%s%.*s",
+	    ascii_is_digit(answer[0]) ? "" : "Deferred: ", STR_ARG(what));
+	mqueue_print_host(stdout, hosts_name(str_from(ctl_text(item, "name"))),
 	    ctl_number(item, "answered"), (int64_t)time(NULL), str_from(text),
 	    hosts->is_verbose);
 }

@@ -26,6 +26,15 @@ int store_place_owner(int fd, struct privilege_user *user_out)
 /* True if others than its owner may write to the directory of STATUS. */
 bool store_place_is_shared(const struct stat *status);
 
+/* True if the directory FD of the store is a queue of sendmail's in which files
+   of any owner are to be used, as sendmail does as root: nobody but its owner
+   may write there, who is root, the queue role's user or the one that has it in
+   Debian's packages; and the kernel can keep a role inside it. */
+bool store_place_is_anybodys(const struct conf *conf, int fd);
+
+/* The same of a queue directory of sendmail's without a configuration. */
+bool store_place_is_trusted(struct str user_queue, int fd);
+
 /* Opens the store of CONF in the directory of OS; FATAL is called when what is
    on disk is unknown.  Both must live as long.  0 or -errno. */
 int store_place_open(const struct conf *conf, struct os *os,

@@ -180,7 +180,8 @@ submit_header(struct submit *s)
 	int error;
 
 	/* Another's address does not get the caller's name. */
-	if (header.full_name.size == 0 && !o->has_sender)
+	if (header.full_name.size == 0 && !o->has_sender &&
+	    o->mode != SENDMAIL_RMAIL)
 		header.full_name = str_from(s->user.full_name);
 	machine_random(&header.random, sizeof(header.random));
 	error = submit_header_put(&header, buf_str(&s->text.header), &s->rcpts,
@@ -257,9 +258,10 @@ submit_mail_back(struct submit *s, const char *why)
 }
 
 /* A message that cannot be sent at all, as the real program treats it: said,
-   mailed back, and then it is no failure of who called. */
+   mailed back, and then it is no failure of who called; else KEPT is the exit
+   status. */
 static int
-submit_return(struct submit *s, const char *why)
+submit_return(struct submit *s, const char *why, int kept)
 {
 	enum sendmail_errors mode = s->options->errors;
 
@@ -267,7 +269,7 @@ submit_return(struct submit *s, const char *why)
 		fprintf(stderr, "%s\n", why);
 	if (mode == SENDMAIL_ERRORS_QUIET || mode == SENDMAIL_ERRORS_WRITE)
 		return EX_UNAVAILABLE;
-	return submit_mail_back(s, why) ? EX_OK : EX_UNAVAILABLE;
+	return submit_mail_back(s, why) ? EX_OK : kept;
 }
 
 /* The exit status for what is no address or was refused; EX_OK for none. */
@@ -373,14 +375,15 @@ submit_check(struct submit *s)
 {
 	char why[80];
 
+	/* Nobody misses it: as in sendmail, that is no failure. */
 	if (s->rcpts.count == 0 && s->rcpts.problem_count == 0)
 		return submit_return(
-		    s, "No recipient addresses found in header");
+		    s, "No recipient addresses found in header", EX_OK);
 	if (submit_message_size(&s->message) <= s->size_max)
 		return submit_hand_over(s);
 	snprintf(why, sizeof(why), "Message exceeds maximum fixed size (%llu)",
 	    (unsigned long long)s->size_max);
-	return submit_return(s, why);
+	return submit_return(s, why, EX_UNAVAILABLE);
 }
 
 static int

@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/store_place.h"
+#include "net/landlock.h"
+#include "net/privilege.h"
 #include "os/machine.h"
 #include "os/os.h"
 #include "role/control.h"
@@ -23,6 +25,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #define VIEW_PAGE 50 /* messages that are routed anew at a time */
@@ -55,6 +58,24 @@ view_become_owner(int fd)
 	return 0;
 }
 
+int
+view_enter_mqueue(struct str user_queue, int fd)
+{
+	const struct landlock_rights rights = {.directory_fd = fd};
+	struct privilege_user owner;
+	int error;
+
+	if (geteuid() != 0 || !store_place_is_trusted(user_queue, fd))
+		return view_become_owner(fd);
+	error = store_place_owner(fd, &owner);
+	if (error < 0 || owner.uid == 0)
+		return error;
+	/* The first conversion of a time opens the zone's file. */
+	tzset();
+	error = privilege_drop_but_files(&owner);
+	return error < 0 ? error : landlock_enter(&rights);
+}
+
 static void
 view_log(enum log_level level, struct str line)
 {
@@ -68,7 +89,9 @@ view_spool_begin(
     struct view_spool *view, int fd, const struct store_spool_options *options)
 {
 	struct store_info info;
-	int error = view_become_owner(fd);
+	int error = store_place_is_mqueue(view->conf)
+	                ? view_enter_mqueue(view->conf->user_queue, fd)
+	                : view_become_owner(fd);
 
 	if (error < 0) {
 		close(fd);
@@ -115,8 +138,7 @@ view_spool_try(const char *program, const struct conf *conf,
 }
 
 struct view_spool *
-view_spool_open(
-    const char *program, const struct conf *conf, int *error_out)
+view_spool_open(const char *program, const struct conf *conf, int *error_out)
 {
 	const struct store_spool_options options = {.segment_size = 0};
 

@@ -11,6 +11,12 @@ struct view_spool;
    -errno; -EPERM if it is root's and others may write to it. */
 int view_become_owner(int fd) __attribute__((warn_unused_result));
 
+/* The same for who goes through a queue directory of sendmail's and opens
+   nothing else from then on: files of any owner are used there where
+   store_place_is_trusted() says so, and no file elsewhere. */
+int view_enter_mqueue(struct str user_queue, int fd)
+    __attribute__((warn_unused_result));
+
 /* Opens the spool of CONF, as the user to whom it belongs where we are root;
    NULL after the reason was printed, with the -errno in *ERROR_OUT. */
 struct view_spool *view_spool_open(

@@ -50,6 +50,16 @@ test_changes(void **state)
 	assert_true(str_equal(conf->log, STR("syslog")));
 	conf_free(conf);
 	buf_fini(&errors);
+	assert_int_equal(
+	    read_changed("listen = ( { address = \"127.0.0.1:26\" }, "
+			 "{ address = \"[::1]\" } )\n",
+		&errors, &conf),
+	    0);
+	assert_int_equal(conf->listen_count, 2);
+	assert_int_equal(conf->listen[0].address.port, 26);
+	assert_int_equal(conf->listen[1].address.family, 6);
+	conf_free(conf);
+	buf_fini(&errors);
 }
 
 static void
@@ -62,6 +72,9 @@ test_mistakes(void **state)
 	    {"retry-min = \"1 fortnight\"", "retry-min"},
 	    {"no-such = 1", "no-such"},
 	    {"listen = ( 1 )", "listen cannot be set besides"},
+	    {"listen = ( { address = [ \"127.0.0.1\" ] } )",
+		"listen cannot be set besides"},
+	    {"listen = ( { address = \"here\" } )", "here"},
 	    {"site = { a = 1 }", "site cannot be set besides"},
 	};
 	struct conf *conf;

@@ -46,19 +46,11 @@ text_line(const char *text, int line)
 	return line < 1 ? 1 : (unsigned)line < last ? (unsigned)line : last;
 }
 
-/* Puts FROM, a value, in the place of what ROOT has of that name. */
+/* Puts what FROM is, one value, into TO, which is of its type. */
 static int
-change_put(config_setting_t *root, config_setting_t *from)
+change_copy(config_setting_t *to, const config_setting_t *from)
 {
-	const char *name = config_setting_name(from);
-	int type = config_setting_type(from);
-	config_setting_t *to;
-
-	(void)config_setting_remove(root, name);
-	to = config_setting_add(root, name, type);
-	if (to == NULL)
-		return CONFIG_FALSE;
-	switch (type) {
+	switch (config_setting_type(from)) {
 	case CONFIG_TYPE_INT:
 		return config_setting_set_int(to, config_setting_get_int(from));
 	case CONFIG_TYPE_INT64:
@@ -70,11 +62,61 @@ change_put(config_setting_t *root, config_setting_t *from)
 	case CONFIG_TYPE_STRING:
 		return config_setting_set_string(
 		    to, config_setting_get_string(from));
-	case CONFIG_TYPE_LIST:
-		return config_setting_length(from) == 0;
 	default:
 		return CONFIG_FALSE;
 	}
+}
+
+/* The same of FROM, a group of such values. */
+static int
+change_copy_group(config_setting_t *to, const config_setting_t *from)
+{
+	unsigned count = (unsigned)config_setting_length(from);
+
+	for (unsigned i = 0; i < count; i++) {
+		config_setting_t *value = config_setting_get_elem(from, i);
+		config_setting_t *copy = config_setting_add(
+		    to, config_setting_name(value), config_setting_type(value));
+
+		if (copy == NULL || change_copy(copy, value) == CONFIG_FALSE)
+			return CONFIG_FALSE;
+	}
+	return CONFIG_TRUE;
+}
+
+/* The same of FROM, a list of groups. */
+static int
+change_copy_list(config_setting_t *to, const config_setting_t *from)
+{
+	unsigned count = (unsigned)config_setting_length(from);
+
+	for (unsigned i = 0; i < count; i++) {
+		const config_setting_t *group =
+		    config_setting_get_elem(from, i);
+		config_setting_t *copy =
+		    config_setting_add(to, NULL, CONFIG_TYPE_GROUP);
+
+		if (!config_setting_is_group(group) || copy == NULL ||
+		    change_copy_group(copy, group) == CONFIG_FALSE)
+			return CONFIG_FALSE;
+	}
+	return CONFIG_TRUE;
+}
+
+/* Puts FROM, a value or a list of groups, in the place of what ROOT has of that
+   name. */
+static int
+change_put(config_setting_t *root, config_setting_t *from)
+{
+	const char *name = config_setting_name(from);
+	config_setting_t *to;
+
+	(void)config_setting_remove(root, name);
+	to = config_setting_add(root, name, config_setting_type(from));
+	if (to == NULL)
+		return CONFIG_FALSE;
+	return config_setting_is_list(from) ? change_copy_list(to, from)
+	                                    : change_copy(to, from);
 }
 
 /* What the command line says instead of the file. */

@@ -147,6 +147,7 @@ struct conf {
 	uint64_t queue_bytes_max;
 	uint64_t queue_messages_max;
 	uint64_t queue_interval_ms; /* 0 = no runs */
+	uint64_t queue_age_ms;      /* 0 = all is tried */
 	struct str queue_group;     /* empty = all */
 	bool queue_lost;
 	uint64_t queue_load;        /* 0 = no limit */

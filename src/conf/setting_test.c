@@ -367,6 +367,7 @@ static const struct {
     {"queue-messages-max", "src/role/queue_room_test.c",
 	"test_queue_messages_max"},
     {"queue-interval", "src/role/queue_run_test.c", "test_interval"},
+    {"queue-age", "src/role/queue_run_age_test.c", "test_interval_age"},
     {"queue-load", "src/role/queue_run_test.c", "test_interval_at_load"},
     {"refuse-load", "src/role/receive_load_test.c", "test_refuse_load"},
     {"site[].expire", "src/role/queue_alarm_test.c",

@@ -32,6 +32,7 @@ void
 mail_envelope_get(struct wire_reader *r, struct mail_envelope *e_out)
 {
 	e_out->sender = wire_get_str(r, MAIL_ADDRESS_MAX);
+	e_out->errors_to = STR("");
 	e_out->envid = wire_get_str(r, MAIL_ENVID_MAX);
 	e_out->auth = wire_get_str(r, MAIL_AUTH_MAX);
 	e_out->body = (enum mail_body)mail_get_small(r, MAIL_BODY_8BITMIME);
@@ -65,10 +66,13 @@ mail_envelope_copy(
 {
 	*to = *from;
 	to->sender = arena_copy(a, from->sender);
+	to->errors_to = arena_copy(a, from->errors_to);
 	to->envid = arena_copy(a, from->envid);
 	to->auth = arena_copy(a, from->auth);
-	return to->sender.data && to->envid.data && to->auth.data ? 0
-	                                                          : -ENOBUFS;
+	return to->sender.data && to->errors_to.data && to->envid.data &&
+	               to->auth.data
+	           ? 0
+	           : -ENOBUFS;
 }
 
 int

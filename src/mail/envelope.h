@@ -46,6 +46,9 @@ struct mail_envelope {
 	enum mail_ret ret;
 	bool is_smtputf8;
 	int priority; /* -9..9, RFC 6710; 0 = none */
+	/* Who is told of trouble instead of the sender, if there is one: of
+	   messages of sendmail 5 only; empty = the sender.  Not encoded. */
+	struct str errors_to;
 };
 
 struct mail_recipient {

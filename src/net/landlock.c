@@ -95,9 +95,8 @@ landlock_enter(const struct landlock_rights *rights)
 	int version = landlock_version(), error, fd;
 	size_t size;
 
-	/* The first version forbids every move to another directory, which
-	   stores and Maildirs do all the time. */
-	if (version < (rights->directory_fd < 0 ? 1 : 2))
+	if (version <
+	    (rights->directory_fd < 0 ? 1 : LANDLOCK_VERSION_DIRECTORY))
 		return 0;
 	attributes =
 	    landlock_attributes_of(version, rights->is_connecting, &size);

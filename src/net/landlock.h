@@ -6,6 +6,10 @@
 
 #include <stdbool.h>
 
+/* The first version that walls off a role with a directory: the one before
+   forbids every move to another directory, which stores do all the time. */
+#define LANDLOCK_VERSION_DIRECTORY 2
+
 struct landlock_rights {
 	bool is_connecting; /* TCP connect() stays possible */
 	int directory_fd;   /* files below it stay usable; -1: none */

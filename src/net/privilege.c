@@ -21,6 +21,7 @@ static const uint64_t privilege_master =
     PRIVILEGE_BIT(CAP_KILL) | PRIVILEGE_BIT(CAP_NET_BIND_SERVICE);
 static const uint64_t privilege_spawner =
     PRIVILEGE_BIT(CAP_SETUID) | PRIVILEGE_BIT(CAP_SETGID);
+static const uint64_t privilege_files = PRIVILEGE_BIT(CAP_DAC_OVERRIDE);
 
 /* By kind; the number is the user's and the group's where no user is made. */
 static const struct {
@@ -144,31 +145,48 @@ privilege_become(const struct privilege_user *user)
 	return 0;
 }
 
-int
-privilege_drop(const struct privilege_user *user)
+/* Root becomes USER; what is permitted stays so if IS_PERMITTED. */
+static int
+privilege_leave_root(const struct privilege_user *user, bool is_permitted)
+{
+	int error = privilege_bound(0);
+
+	/* Effective is nothing of it once the user is another. */
+	if (error == 0 && prctl(PR_SET_KEEPCAPS, is_permitted, 0, 0, 0) < 0)
+		error = -errno;
+	if (error == 0 && user->uid != 0)
+		return privilege_become(user);
+	if (error == 0 && (setgroups(0, NULL) < 0 ||
+			      setresgid(user->gid, user->gid, user->gid) < 0))
+		error = -errno;
+	return error;
+}
+
+/* Becomes USER with KEPT, as far as it is there, and nothing else. */
+static int
+privilege_drop_but(const struct privilege_user *user, uint64_t kept)
 {
 	uint64_t left = 0;
-	int error;
+	int error = 0;
 
-	if (geteuid() == 0) {
-		error = privilege_bound(0);
-		if (error == 0 && user->uid != 0)
-			error = privilege_become(user);
-		else if (error == 0 &&
-			 (setgroups(0, NULL) < 0 ||
-			     setresgid(user->gid, user->gid, user->gid) < 0))
-			error = -errno;
-		if (error < 0)
-			return error;
-	}
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
-		return -errno;
-	error = privilege_set(0);
+	if (geteuid() == 0)
+		error = privilege_leave_root(user, kept != 0);
+	else
+		kept = 0;
 	if (error == 0)
 		error = privilege_permitted(&left);
 	if (error < 0)
 		return error;
-	if (left != 0)
+	kept &= left;
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) < 0)
+		return -errno;
+	error = privilege_set(kept);
+	if (error == 0)
+		error = privilege_permitted(&left);
+	if (error < 0)
+		return error;
+	if (left != kept)
 		return -EPERM;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
@@ -176,7 +194,19 @@ privilege_drop(const struct privilege_user *user)
 }
 
 int
-privilege_keep_master(void)
+privilege_drop(const struct privilege_user *user)
+{
+	return privilege_drop_but(user, 0);
+}
+
+int
+privilege_drop_but_files(const struct privilege_user *user)
+{
+	return privilege_drop_but(user, privilege_files);
+}
+
+int
+privilege_keep_master(bool is_files)
 {
 	uint64_t permitted = 0;
 	int error;
@@ -185,8 +215,9 @@ privilege_keep_master(void)
 		return 0;
 	error = privilege_permitted(&permitted);
 	if (error == 0)
-		error = privilege_bound(
-		    privilege_master | PRIVILEGE_BIT(CAP_SETPCAP));
+		error = privilege_bound(privilege_master |
+					PRIVILEGE_BIT(CAP_SETPCAP) |
+					(is_files ? privilege_files : 0));
 	/* In a container some of them may be missing already. */
 	if (error == 0)
 		error = privilege_set(permitted & privilege_master);

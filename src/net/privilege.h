@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "role/env.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -29,6 +30,11 @@ const char *privilege_role_name(enum role_kind kind);
    could not drop all of it must end. */
 int privilege_drop(const struct privilege_user *user)
     __attribute__((warn_unused_result));
+/* The same, but the capability to use files whatever their owner and mode are
+   (CAP_DAC_OVERRIDE) is kept where it is there: only for a process that then
+   enters Landlock, which says where these files are. */
+int privilege_drop_but_files(const struct privilege_user *user)
+    __attribute__((warn_unused_result));
 
 /* Becomes USER for good; capabilities go with the user id.  For processes that
    can change user but not their bounding set.  0 or -errno. */
@@ -37,9 +43,10 @@ int privilege_become(const struct privilege_user *user)
 
 /* Keeps what starts and stops children: SETUID, SETGID, KILL,
    NET_BIND_SERVICE.  (SETPCAP stays in the bounding set, out of reach but for
-   the program that a child executes, which drops the set with it.)  Nothing
+   the program that a child executes, which drops the set with it; so does
+   DAC_OVERRIDE with IS_FILES, for privilege_drop_but_files() there.)  Nothing
    happens in a process that is not root.  0 or -errno. */
-int privilege_keep_master(void) __attribute__((warn_unused_result));
+int privilege_keep_master(bool is_files) __attribute__((warn_unused_result));
 /* Keeps SETUID and SETGID; after privilege_keep_master(). */
 int privilege_keep_spawner(void) __attribute__((warn_unused_result));
 

@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -185,6 +186,23 @@ act_file(void)
 	return 0;
 }
 
+/* A file of somebody else's, open to nobody: as in a queue of sendmail's. */
+static int
+act_file_of_other(void)
+{
+	int fd = openat(work_fd, "other/file", O_RDWR);
+	char byte;
+
+	if (fd < 0 || pread(fd, &byte, 1, 0) != 1 || flock(fd, LOCK_EX) < 0 ||
+	    renameat(work_fd, "other/file", work_fd, "other/moved") < 0 ||
+	    renameat(work_fd, "other/moved", work_fd, "other/file") < 0)
+		return -errno;
+	fd = openat(work_fd, "other/new", O_CREAT | O_EXCL | O_RDWR, 0600);
+	if (fd < 0 || unlinkat(work_fd, "other/new", 0) < 0)
+		return -errno;
+	return 0;
+}
+
 static int
 act_accept(void)
 {
@@ -251,6 +269,9 @@ enum {
 	TRY_KILLED
 };
 
+/* The queue role in a queue of sendmail's: cmd/store_place.h. */
+static bool is_anybodys;
+
 /* The entry of a role, as cmd/child.c does it. */
 static int
 enter(enum role_kind kind)
@@ -260,7 +281,7 @@ enter(enum role_kind kind)
 	int error;
 
 	if (kind == ROLE_MASTER)
-		return privilege_keep_master();
+		return privilege_keep_master(is_anybodys);
 	if (kind == ROLE_SPAWNER) {
 		error = privilege_keep_spawner();
 		return error < 0 ? error : sandbox_seal(kind);
@@ -271,7 +292,9 @@ enter(enum role_kind kind)
 		error = 0;
 	if (error == 0 && geteuid() == 0)
 		error = result(fchown(work_fd, user.uid, user.gid));
-	if (error == 0)
+	if (error == 0 && kind == ROLE_QUEUE && is_anybodys)
+		error = privilege_drop_but_files(&user);
+	else if (error == 0)
 		error = privilege_drop(&user);
 	if (error == 0)
 		error = sandbox_lock(kind, is_in_directory ? work_fd : -1);
@@ -412,6 +435,35 @@ test_allowed(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+/* In a queue of sendmail's the queue role uses anybody's files there; what the
+   other roles may not, it may not either. */
+static void
+test_files_of_others(void **state)
+{
+	int version = landlock_version(), fd, wrong = 0;
+
+	if (!sandbox_is_walled() || geteuid() != 0 ||
+	    version < LANDLOCK_VERSION_DIRECTORY)
+		skip();
+	assert_int_equal(mkdirat(work_fd, "other", 0700), 0);
+	fd = openat(work_fd, "other/file", O_CREAT | O_EXCL | O_RDWR, 0600);
+	assert_true(fd >= 0 && pwrite(fd, "x", 1, 0) == 1);
+	assert_int_equal(fchown(fd, 4321, 4321), 0);
+	close(fd);
+	assert_int_equal(fchownat(work_fd, "other", 4322, 4322, 0), 0);
+	assert_int_equal(try(ROLE_QUEUE, act_file_of_other), TRY_REFUSED);
+	is_anybodys = true;
+	assert_int_equal(try(ROLE_QUEUE, act_file_of_other), TRY_DONE);
+	assert_int_equal(try(ROLE_PICKUP, act_file_of_other), TRY_REFUSED);
+	wrong = count_wrong(ROLE_QUEUE, version);
+	wrong += count_wrong(ROLE_MASTER, version);
+	wrong += try(ROLE_QUEUE, act_file) != TRY_DONE;
+	is_anybodys = false;
+	assert_int_equal(wrong, 0);
+	assert_int_equal(unlinkat(work_fd, "other/file", 0), 0);
+	assert_int_equal(unlinkat(work_fd, "other", AT_REMOVEDIR), 0);
+}
+
 static int
 act_users(void)
 {
@@ -468,6 +520,7 @@ main(void)
 	    cmocka_unit_test(test_privileges),
 	    cmocka_unit_test(test_forbidden),
 	    cmocka_unit_test(test_allowed),
+	    cmocka_unit_test(test_files_of_others),
 	};
 
 	return cmocka_run_group_tests_name("sandbox", tests, setup, teardown);

@@ -242,11 +242,12 @@ queue_decide(struct queue *q, uint64_t now_ms)
 	}
 }
 
-static void
-queue_log_clock(struct queue *q, uint64_t now_ms)
+void
+queue_log_clock(struct queue *q, uint64_t now_ms, uint64_t tag)
 {
 	struct store_request *request = store_request_new(STORE_CLOCK);
 
+	request->tag = tag;
 	request->u.clock.queue_ms = queue_time(q, now_ms);
 	request->u.clock.wall_ms = q->env->ops->wall_ms(q->env);
 	q->clock_ms = queue_time(q, now_ms) + QUEUE_CLOCK_MS;
@@ -299,11 +300,11 @@ queue_step(struct queue *q, uint64_t now_ms)
 		queue_decide(q, now_ms);
 	if (time_ms >= q->run_ms) {
 		q->run_ms = time_ms + q->conf->queue_interval_ms;
-		queue_run_every(q);
+		queue_run_every(q, now_ms);
 	}
 	queue_run_step(q, now_ms);
 	if (time_ms >= q->clock_ms)
-		queue_log_clock(q, now_ms);
+		queue_log_clock(q, now_ms, 0);
 	if (!q->is_asking_due && time_ms >= q->due_ms)
 		queue_ask_due(q, now_ms);
 	if (queue_alarm_may_ask(q) && time_ms >= q->alarm_ms)
@@ -392,20 +393,27 @@ static bool
 queue_is_of_run(const struct store_request *request)
 {
 	return (request->verb == STORE_FIND || request->verb == STORE_LEASE ||
-		   request->verb == STORE_REHOLD) &&
+		   request->verb == STORE_REHOLD ||
+		   request->verb == STORE_CLOCK) &&
 	       (request->tag & QUEUE_TAG_RUN) != 0;
 }
 
 /* The store has come by mail that it was not given: it is asked what is ready,
-   and what is late. */
+   and what is late.  A run that is at work has the first go at it, for as long
+   as it might have taken to be seen. */
 static void
 queue_look_again(
     struct queue *q, uint64_t now_ms, const struct store_request *request)
 {
+	uint64_t ready_ms;
+
+	q->found_now_count = request->totals.found_count;
 	if (request->totals.found_count == q->found_count || q->is_run_only)
 		return;
 	q->found_count = request->totals.found_count;
-	q->refill_ms = queue_time(q, now_ms);
+	ready_ms = queue_time(q, now_ms) + (q->run != NULL ? QUEUE_CLOCK_MS : 0);
+	if (ready_ms < q->refill_ms)
+		q->refill_ms = ready_ms;
 	queue_alarm_at(q, queue_time(q, now_ms));
 }
 
@@ -537,7 +545,7 @@ queue_dispatch(
 		queue_run_trace(q, m);
 		return 0;
 	case MESSAGE_RUN:
-		return queue_run_message(q, peer, m);
+		return queue_run_message(q, now_ms, peer, m);
 	case MESSAGE_TRIGGER:
 	case MESSAGE_LIST:
 	case MESSAGE_CHANGE:
@@ -586,7 +594,7 @@ queue_shutdown(void *role, uint64_t now_ms)
 	struct queue *q = role;
 
 	q->is_stopping = true;
-	queue_log_clock(q, now_ms);
+	queue_log_clock(q, now_ms, 0);
 	q->env->ops->stop(q->env);
 }
 

@@ -212,7 +212,8 @@ struct queue {
 	uint64_t base_ms;     /* queue time = base_ms + now_ms */
 	uint64_t wake_ms;
 	uint64_t clock_ms;    /* when both clocks are logged next */
-	uint64_t found_count; /* of the store, as it was told last */
+	uint64_t found_count; /* of the store, as it was heeded last */
+	uint64_t found_now_count; /* as it was told last */
 	uint64_t due_ms;      /* when the store is asked what is due */
 	uint64_t refill_ms;   /* when parked destinations are asked for */
 	uint64_t again_ms;    /* when settles are handed in again, 0 = none */
@@ -417,11 +418,16 @@ struct str queue_host_answer(const struct queue *q, const struct route *route);
 uint64_t queue_host_answered(const struct queue *q, const struct route *route);
 void queue_host_fini(struct queue *q);
 
+/* Tells the store both clocks, and lets it look again at what it has; the
+   request has TAG. */
+void queue_log_clock(struct queue *q, uint64_t now_ms, uint64_t tag);
+
 /* Who asks for a run. */
-int queue_run_message(struct queue *q, role_peer peer, const struct message *m);
+int queue_run_message(struct queue *q, uint64_t now_ms, role_peer peer,
+    const struct message *m);
 void queue_run_peer_down(struct queue *q, role_peer peer);
 /* A run for nobody, unless one is at work still. */
-void queue_run_every(struct queue *q);
+void queue_run_every(struct queue *q, uint64_t now_ms);
 /* How many sessions the run has, at most conf.deliveries_max. */
 uint64_t queue_run_sessions(const struct queue *q);
 /* Goes on; after every event. */

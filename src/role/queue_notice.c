@@ -172,12 +172,15 @@ struct store_message *
 queue_notice_new(struct queue *q, uint64_t now_ms,
     const struct queue_lease *lease, struct str content, bool is_whole)
 {
-	struct str sender = lease->lease->envelope.sender;
+	const struct mail_envelope *envelope = &lease->lease->envelope;
 	struct store_message *dsn = NULL;
 	bool is_lost;
 
-	if (sender.size > 0)
-		dsn = notice_new(q, now_ms, lease, sender);
+	/* RFC 5321 4.5.5: of the null sender's nobody else is told either. */
+	if (envelope->sender.size > 0)
+		dsn = notice_new(q, now_ms, lease,
+		    envelope->errors_to.size > 0 ? envelope->errors_to
+						 : envelope->sender);
 	is_lost = dsn == NULL;
 	if (is_lost && notice_has_lost(q, lease)) {
 		dsn = notice_new(q, now_ms, lease, q->conf->postmaster);

@@ -73,19 +73,26 @@ run_ask_page(struct queue *q)
 }
 
 static void
-run_begin(struct queue *q)
+run_begin(struct queue *q, uint64_t now_ms)
 {
 	struct queue_run *run = q->run;
 
 	log_event(LOG_NOTE, "run", "", "terms=%zu verbose=%d",
 	    run->select.count, run->is_verbose);
 	run->phase = RUN_PLAN;
-	run_ask_page(q);
+	if (q->is_run_only) {
+		/* The store was opened for it. */
+		run_ask_page(q);
+		return;
+	}
+	/* What other programs have queued is to be tried as well. */
+	run->in_hand++;
+	queue_log_clock(q, now_ms, QUEUE_TAG_RUN);
 }
 
 /* Puts RUN behind those that wait; false if there are too many. */
 static bool
-run_enqueue(struct queue *q, struct queue_run *run)
+run_enqueue(struct queue *q, uint64_t now_ms, struct queue_run *run)
 {
 	struct queue_run **at = &q->run;
 	size_t count = 0;
@@ -96,12 +103,13 @@ run_enqueue(struct queue *q, struct queue_run *run)
 		return false;
 	*at = run;
 	if (count == 0)
-		run_begin(q);
+		run_begin(q, now_ms);
 	return true;
 }
 
 int
-queue_run_message(struct queue *q, role_peer peer, const struct message *m)
+queue_run_message(
+    struct queue *q, uint64_t now_ms, role_peer peer, const struct message *m)
 {
 	struct queue_run *run;
 
@@ -110,7 +118,7 @@ queue_run_message(struct queue *q, role_peer peer, const struct message *m)
 		return 0;
 	}
 	run = run_new(peer, m);
-	if (!run_enqueue(q, run)) {
+	if (!run_enqueue(q, now_ms, run)) {
 		run_done_send(q, peer, run->request, -EBUSY, 0, 0);
 		run_free(run);
 	}
@@ -118,9 +126,10 @@ queue_run_message(struct queue *q, role_peer peer, const struct message *m)
 }
 
 void
-queue_run_every(struct queue *q)
+queue_run_every(struct queue *q, uint64_t now_ms)
 {
-	struct message m = {.type = MESSAGE_RUN};
+	struct message m = {
+	    .type = MESSAGE_RUN, .u.run.age_ms = q->conf->queue_age_ms};
 	uint64_t load = q->env->ops->load(q->env);
 	struct queue_run *run;
 
@@ -134,7 +143,7 @@ queue_run_every(struct queue *q)
 		if (run->peer == 0 && run->request == 0)
 			return;
 	run = run_new(0, &m);
-	if (!run_enqueue(q, run))
+	if (!run_enqueue(q, now_ms, run))
 		run_free(run);
 }
 
@@ -162,7 +171,7 @@ run_rehold(struct queue *q)
 }
 
 static void
-run_over(struct queue *q)
+run_over(struct queue *q, uint64_t now_ms)
 {
 	struct queue_run *run = q->run;
 
@@ -173,7 +182,7 @@ run_over(struct queue *q)
 	q->run = run->next;
 	run_free(run);
 	if (q->run != NULL)
-		run_begin(q);
+		run_begin(q, now_ms);
 }
 
 /* A process for one run returns what is over its time, and tells of what is
@@ -183,6 +192,19 @@ run_has_alarms(const struct queue *q, uint64_t now_ms)
 {
 	return q->is_asking_alarm || q->alarm_lease_count > 0 ||
 	       q->alarm_ms <= queue_time(q, now_ms);
+}
+
+/* True if the store has come by more since the plan: recipients behind so many
+   that the index could not have them, or other mail.  Then those that were
+   never tried are looked for. */
+static bool
+run_has_more(const struct queue *q)
+{
+	const struct queue_run *run = q->run;
+
+	return run->error == 0 && !q->is_stopping &&
+	       run->round_count < RUN_ROUNDS_MAX &&
+	       q->found_now_count > run->found_count;
 }
 
 /* The phase of the run is at its end. */
@@ -200,14 +222,20 @@ run_advance(struct queue *q, uint64_t now_ms)
 			run_plan_clear(run);
 			run->phase = RUN_PLAN;
 			run_ask_page(q);
+		} else if (run_has_more(q)) {
+			run_plan_clear(run);
+			run->round_count++;
+			run->next_key = 0;
+			run->phase = RUN_PLAN;
+			run_ask_page(q);
 		} else {
 			run_rehold(q);
 		}
 		break;
 	case RUN_REHOLD:
 		/* What was not meant has its time another day. */
-		run->phase = q->is_run_only && !run_is_meant(run) ? RUN_ALARM
-		                                                  : RUN_OVER;
+		run->phase =
+		    q->is_run_only && !run_is_meant(run) ? RUN_ALARM : RUN_OVER;
 		if (run->phase == RUN_ALARM)
 			q->alarm_ms = 0;
 		break;
@@ -233,7 +261,7 @@ queue_run_step(struct queue *q, uint64_t now_ms)
 		if (run_is_idle(q->run))
 			run_advance(q, now_ms);
 		if (q->run->phase == RUN_OVER)
-			run_over(q);
+			run_over(q, now_ms);
 		else if (q->run->phase == phase)
 			return;
 	}
@@ -258,6 +286,8 @@ run_found(struct queue *q, uint64_t now_ms, struct store_request *request)
 {
 	struct queue_run *run = q->run;
 
+	if (request->u.find.after_key == 0)
+		run->found_count = request->totals.found_count;
 	run->error = request->error;
 	run->next_key = request->error < 0 ? 0 : request->u.find.next_key;
 	if (request->error == 0)
@@ -281,6 +311,8 @@ queue_run_stored(
 		run_leased(q, now_ms, request);
 		return;
 	}
+	if (request->verb == STORE_CLOCK)
+		run_ask_page(q);
 	if (request->verb == STORE_FIND)
 		run_found(q, now_ms, request);
 	store_request_free(request);
@@ -296,6 +328,7 @@ queue_run_peer_down(struct queue *q, role_peer peer)
 		/* A process for one run works for one who waits. */
 		if (q->is_run_only && run == q->run) {
 			run->next_key = 0;
+			run->round_count = RUN_ROUNDS_MAX;
 			run_drop_waiting(run);
 		}
 	}

@@ -10,7 +10,8 @@
  *   queue_run_text.c   lines for people
  *
  *   PLAN --all found, or RUN_MESSAGES_MAX--> GO --nothing left--> PLAN again
- *     \--nothing found--> REHOLD --> [ALARM, of a process for one run] --> over
+ *     \--nothing found, nothing new--> REHOLD --> [ALARM, of a process for one
+ * run] --> over
  *
  * What is held stays held unless the run has terms: then who asked means it.
  * What is stopped is passed over, or is all that the run works on; deferred, it
@@ -32,6 +33,7 @@
 #define RUN_RUNS_MAX     16    /* that wait for the one in hand */
 #define RUN_TRIES_MAX    3     /* of what comes back untried */
 #define RUN_ASKS_MAX     32    /* leases asked for beside sessions */
+#define RUN_ROUNDS_MAX   25    /* plans beside the first */
 #define RUN_SESSION_BIT                                                        \
 	UINT32_C(0x80000000) /* no number of the scheduler's                   \
 	                      */
@@ -75,12 +77,12 @@ struct run_stray {
 struct run_message {
 	char id[STORE_ID_MAX + 1];
 	uint64_t key, rank;
-	const char *first; /* name of its first destination, or "" */
-	char *directory;   /* of several, "" or NULL */
+	const char *first;        /* name of its first destination, or "" */
+	char *directory;          /* of several, "" or NULL */
 	struct run_stray *strays; /* of a verbose run */
-	size_t number;     /* in the slice, from 1; 0: made by the run */
-	bool is_told;      /* its line is out */
-	bool is_tried;     /* a lease was had */
+	size_t number;            /* in the slice, from 1; 0: made by the run */
+	bool is_told;             /* its line is out */
+	bool is_tried;            /* a lease was had */
 	struct run_entry *entries;
 };
 
@@ -88,7 +90,7 @@ struct run_message {
 struct run_entry {
 	struct run_message *message;
 	struct run_target *target;
-	char *recipient; /* only this one; NULL: all */
+	char *recipient;     /* only this one; NULL: all */
 	uint32_t from_index; /* and of these, who was not leased before */
 	unsigned try_count;
 	struct run_entry *sibling;
@@ -123,9 +125,11 @@ struct queue_run {
 	struct arena arena; /* texts of the terms */
 	struct store_select select;
 
-	uint64_t next_key; /* of the plan; 0: all is found */
-	size_t in_hand;    /* requests and leases */
-	size_t ask_count;  /* of these without a session */
+	uint64_t next_key;    /* of the plan; 0: all is found */
+	uint64_t found_count; /* of the store when the plan began */
+	unsigned round_count; /* looks for what came behind what was planned */
+	size_t in_hand;       /* requests and leases */
+	size_t ask_count;     /* of these without a session */
 	struct run_message **messages;
 	size_t message_count, planned_count;
 	size_t told_count; /* of the planned, whose strays were told */

@@ -1,7 +1,7 @@
 /*
  * What is to be tried, from what the store has.  Promise: a row that is leased
- * is not in the plan; nor, unless the run is for these, is one that was stopped,
- * or one of a held destination.
+ * is not in the plan; nor, unless the run is for these, is one that was
+ * stopped, or one of a held destination.
  */
 #include "role/queue_run.h"
 #include "base/check.h"
@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <utlist.h>
 
 /* sendmail's weights of a message: a class of ours is 30 of its. */
@@ -98,23 +99,44 @@ plan_keep(struct queue_run *run, struct run_message *message)
 	run->messages[run->message_count++] = message;
 }
 
+/* True if FOUND was tried less than the age of the run ago.  Its rows know
+   that where the store does not: they wait since then. */
+static bool
+plan_is_young(struct queue *q, uint64_t now_ms, const struct store_found *found,
+    const struct store_found_row *row)
+{
+	uint64_t time_ms = queue_time(q, now_ms), last_ms;
+
+	if (found->attempted_wall_ms > 0) {
+		time_ms = q->env->ops->wall_ms(q->env);
+		last_ms = found->attempted_wall_ms;
+	} else if (row->lane == STORE_WAITING) {
+		last_ms =
+		    row->due_ms - sched_row_delay(q->sched,
+				      row->attempts > 0 ? row->attempts : 1);
+	} else {
+		return false;
+	}
+	/* Behind now there is nothing that is young. */
+	return last_ms <= time_ms && time_ms - last_ms < q->run->age_ms;
+}
+
 /* True if the row is to be tried, at TARGET unless that is NULL. */
 static bool
 plan_wants_row(struct queue *q, uint64_t now_ms,
-    const struct store_found_row *row, const struct run_target *target)
+    const struct store_found *found, const struct store_found_row *row,
+    const struct run_target *target)
 {
 	const struct queue_run *run = q->run;
-	uint64_t time_ms = queue_time(q, now_ms), last_ms;
 
-	if (row->is_leased ||
-	    (row->lane == STORE_STOPPED) != run->is_stopped ||
+	if (row->is_leased || (row->lane == STORE_STOPPED) != run->is_stopped ||
 	    (target != NULL && target->is_held && !run_is_meant(run)))
 		return false;
-	if (run->age_ms == 0 || run_is_meant(run) || row->lane != STORE_WAITING)
-		return true;
-	last_ms = row->due_ms - sched_row_delay(q->sched,
-				    row->attempts > 0 ? row->attempts : 1);
-	return last_ms > time_ms || time_ms - last_ms >= run->age_ms;
+	/* Beside what was planned before, only what nobody has tried. */
+	if (run->round_count > 0)
+		return row->attempts == 0;
+	return run->age_ms == 0 || run_is_meant(run) ||
+	       !plan_is_young(q, now_ms, found, row);
 }
 
 /* All rows of FOUND at TARGET make one lease: they are in the lane of the row
@@ -128,7 +150,7 @@ plan_is_whole(struct queue *q, uint64_t now_ms, const struct store_found *found,
 
 		if (str_equal(row->destination, str_from(target->name)) &&
 		    (row->lane != found->rows[first].lane ||
-			!plan_wants_row(q, now_ms, row, target)))
+			!plan_wants_row(q, now_ms, found, row, target)))
 			return false;
 	}
 	return true;
@@ -149,7 +171,7 @@ plan_add_target(struct queue *q, uint64_t now_ms,
 		struct str address = row->recipient.address;
 
 		if (str_equal(row->destination, str_from(target->name)) &&
-		    plan_wants_row(q, now_ms, row, target))
+		    plan_wants_row(q, now_ms, found, row, target))
 			plan_entry(message, target)->recipient =
 			    mem_copy_text(address.data, address.size);
 	}
@@ -164,23 +186,37 @@ plan_add_stray(struct queue_run *run, struct run_message *message,
 	char line[MAIL_ADDRESS_MAX + 80];
 	struct run_stray *stray;
 
+	bool is_by = str_equal(row->destination, STR(MQUEUE_BY));
+	/* As of one that its host does not know, or does not take. */
+	if (is_bad || is_by)
+		run->status = is_bad ? EX_NOUSER : EX_UNAVAILABLE;
 	if (!run->is_verbose)
 		return;
 	snprintf(line, sizeof(line), "%.*s... %s\n",
 	    STR_ARG(row->recipient.address),
-	    is_bad ? "This is no address" : "Cannot be routed here");
+	    is_bad  ? "User unknown"
+	    : is_by ? "Service unavailable"
+		    : "Cannot be routed here");
 	stray = mem_new(1, sizeof(*stray) + strlen(line) + 1);
 	memcpy(stray->line, line, strlen(line) + 1);
 	/* The last goes first, as with those that are tried. */
 	LL_PREPEND(message->strays, stray);
 }
 
-/* sendmail's priority, the lowest first. */
+/* sendmail's priority, the lowest first; reckoned as it does where the store
+   does not keep it. */
 static uint64_t
 plan_priority(const struct store_found *found)
 {
+	const int64_t limit = (int64_t)PLAN_BASE;
 	uint32_t attempts = 0;
 
+	if (found->has_priority && found->priority < -limit)
+		return 0;
+	if (found->has_priority && found->priority > limit)
+		return 2 * PLAN_BASE;
+	if (found->has_priority)
+		return (uint64_t)(found->priority + limit);
 	for (size_t i = 0; i < found->row_count; i++)
 		if (found->rows[i].attempts > attempts)
 			attempts = found->rows[i].attempts;
@@ -216,8 +252,7 @@ plan_is_stopped(const struct queue_run *run, const struct store_found *found)
 			return false;
 	if (reason.size == 0)
 		reason = STR(STORE_STOPPED_TEXT);
-	return store_select_has_text(
-	    &run->select, STORE_SELECT_REASON, reason);
+	return store_select_has_text(&run->select, STORE_SELECT_REASON, reason);
 }
 
 static bool
@@ -255,7 +290,7 @@ plan_add(struct queue *q, uint64_t now_ms, const struct store_found *found)
 		    plan_target(q, found->rows[i].destination);
 
 		if (target == NULL &&
-		    plan_wants_row(q, now_ms, &found->rows[i], NULL))
+		    plan_wants_row(q, now_ms, found, &found->rows[i], NULL))
 			plan_add_stray(q->run, message, &found->rows[i]);
 		if (target == NULL || target->mark == found->key)
 			continue;
@@ -268,9 +303,8 @@ plan_add(struct queue *q, uint64_t now_ms, const struct store_found *found)
 	}
 	message->directory =
 	    mem_copy_text(found->directory.data, found->directory.size);
-	message->first = message->entries != NULL
-	                     ? message->entries->target->name
-	                     : "";
+	message->first =
+	    message->entries != NULL ? message->entries->target->name : "";
 	plan_keep(q->run, message);
 }
 

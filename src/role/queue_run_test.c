@@ -444,10 +444,98 @@ test_trouble(void **state)
 	}
 }
 
+/* Those behind the first hundred are tried, though these are deferred. */
+static void
+test_all_of_very_many(void **state)
+{
+	const char *recipients[251] = {NULL};
+	char addresses[250][16];
+	const size_t counts[] = {100, 100, 50};
+	struct message start, job;
+	struct world w;
+
+	world_open(&w, CONFIG);
+	for (size_t i = 0; i < 250; i++) {
+		snprintf(addresses[i], sizeof(addresses[i]), "u%zu@a.test", i);
+		recipients[i] = addresses[i];
+	}
+	assert_int_equal(intake(&w, "s@x.test", recipients, STR("x\r\n")), 250);
+	reopen_for_runs(&w);
+	run_ask_for(&w, false, "");
+	expect(&w, DELIVER, MESSAGE_SESSION_START, &start);
+	next(&w, start.u.session_start.session, 3);
+	for (size_t i = 0; i < 3; i++) {
+		expect(&w, DELIVER, MESSAGE_JOB, &job);
+		assert_int_equal(job.u.job.row_count, counts[i]);
+		/* The last goes first. */
+		assert_int_equal(
+		    job.u.job.rows[0].index, 100 * i + counts[i] - 1);
+		settle(&w, &job, counts[i], SMTP_TEMPORARY, "451 4.2.0 later");
+	}
+	expect_none(&w, DELIVER, MESSAGE_JOB);
+	end_session(&w, start.u.session_start.session, false, false);
+	expect_done(&w, 0, 1);
+	world_fini(&w);
+}
+
+static void
+run_ask_stopped(struct world *w, const char *reason)
+{
+	struct store_select_term term = {
+	    .field = STORE_SELECT_REASON, .text = str_from(reason)};
+	struct message m = {.type = MESSAGE_RUN};
+
+	m.u.run.request = 9;
+	m.u.run.is_stopped = true;
+	m.u.run.terms = &term;
+	m.u.run.term_count = 1;
+	give(w, CONTROL, &m);
+}
+
+/* What is stopped is run if that is asked for, by its reason, and then nothing
+   else; it stays stopped. */
+static void
+test_stopped(void **state)
+{
+	struct message start, job, m = {.type = MESSAGE_CHANGE};
+	struct world w;
+
+	world_open(&w, CONFIG);
+	assert_int_equal(intake_one(&w, "s@x.test", "u@a.test"), 250);
+	assert_int_equal(intake_one(&w, "s@x.test", "v@ship.test"), 250);
+	reopen_for_runs(&w);
+	m.u.change.request = 4;
+	m.u.change.change = STORE_CHANGE_HOLD;
+	m.u.change.filter.id = STR("ID000002");
+	give(&w, CONTROL, &m);
+	run_ask_stopped(&w, "STOPPED");
+	expect_done(&w, 0, 0);
+	run_ask_stopped(&w, "stopped by");
+	expect(&w, DELIVER, MESSAGE_SESSION_START, &start);
+	next(&w, start.u.session_start.session, 2);
+	expect(&w, DELIVER, MESSAGE_JOB, &job);
+	assert_true(str_equal(job.u.job.id, STR("ID000002")));
+	settle(&w, &job, 1, SMTP_TEMPORARY, "451 4.2.0 later");
+	expect_none(&w, DELIVER, MESSAGE_JOB);
+	end_session(&w, start.u.session_start.session, false, false);
+	expect_done(&w, 0, 1);
+	job = (struct message){.type = MESSAGE_LIST};
+	job.u.list.request = 5;
+	job.u.list.count = STORE_PAGE_MAX;
+	job.u.list.filter.id = STR("ID000002");
+	give(&w, CONTROL, &job);
+	expect(&w, CONTROL, MESSAGE_LIST_MESSAGE, &job);
+	assert_int_equal(job.u.list_message.found.rows[0].lane, STORE_STOPPED);
+	assert_int_equal(job.u.list_message.found.rows[0].attempts, 1);
+	world_fini(&w);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_all_of_very_many),
+	    cmocka_unit_test(test_stopped),
 	    cmocka_unit_test(test_tries_once_in_order),
 	    cmocka_unit_test(test_does_not_ask_a_host_twice),
 	    cmocka_unit_test(test_held_only_with_terms),

@@ -4,6 +4,7 @@
  */
 #include "role/queue_run.h"
 #include "base/check.h"
+#include "mail/trouble.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -67,8 +68,8 @@ run_say_strays(struct queue *q, size_t end)
 {
 	struct queue_run *run = q->run;
 
-	for (; run->told_count < run->planned_count &&
-	       run->told_count + 1 < end;
+	for (;
+	     run->told_count < run->planned_count && run->told_count + 1 < end;
 	     run->told_count++)
 		if (run->messages[run->told_count]->entries == NULL)
 			run_say_message(q, run->messages[run->told_count]);
@@ -145,25 +146,7 @@ run_say_result(struct queue *q, const struct queue_lease *lease,
 void
 run_trouble(struct str answer, char text[STORE_STATUS_MAX + 1])
 {
-	static const struct str prefix = {"connect to ", 11};
-	struct str rest = str_skip(answer, prefix.size), host;
-	size_t at = 0;
-
-	/* "connect to mx.test[192.0.2.1]: Connection refused" */
-	while (at + 1 < rest.size &&
-	       !(rest.data[at] == ':' && rest.data[at + 1] == ' '))
-		at++;
-	if (!str_starts(answer, prefix) || at + 2 >= rest.size) {
-		snprintf(text, STORE_STATUS_MAX + 1, "%.*s", STR_ARG(answer));
-		return;
-	}
-	host = str_head(rest, at);
-	if (host.data[0] != '[')
-		host = str_head(host, str_find(host, '['));
-	rest = str_skip(rest, at + 2);
-	snprintf(text, STORE_STATUS_MAX + 1, "%.*s %s %.*s", STR_ARG(rest),
-	    str_equal(rest, STR("Connection refused")) ? "by" : "with",
-	    STR_ARG(host));
+	mail_trouble_put(answer, text, STORE_STATUS_MAX + 1);
 }
 
 void

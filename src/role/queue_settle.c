@@ -219,6 +219,11 @@ settle_alarm_row(const struct settle *s, size_t i)
 		to->outcome = STORE_FAILED;
 		to->status = STR("553 5.1.3 this is no address");
 		settle_note_row(s, i, STR("5.1.3"));
+	} else if (str_equal(l->destination, STR(MQUEUE_BY))) {
+		to->outcome = STORE_FAILED;
+		to->status = STR("554 5.4.7 no host takes on the time by which"
+				 " it is to be delivered");
+		settle_note_row(s, i, STR("5.4.7"));
 	} else if (s->time_ms >= end_ms) {
 		to->outcome = STORE_FAILED;
 		if (to->status.size == 0)

@@ -547,8 +547,8 @@ sched_delivered(struct sched *s, uint32_t session)
 	}
 }
 
-static uint64_t
-backoff_ms(uint32_t failures, uint64_t min_ms, uint64_t max_ms)
+uint64_t
+sched_backoff(uint32_t failures, uint64_t min_ms, uint64_t max_ms)
 {
 	uint64_t delay_ms = min_ms;
 
@@ -583,9 +583,9 @@ host_fail(struct sched *s, struct sched_host *host, uint64_t now_ms)
 	}
 	host->retry_ms =
 	    now_ms +
-	    (is_asked ? backoff_ms(host->failures, SCHED_RUN_RETRY_MIN,
+	    (is_asked ? sched_backoff(host->failures, SCHED_RUN_RETRY_MIN,
 			    SCHED_RUN_RETRY_MAX)
-		      : backoff_ms(host->failures, s->options.retry_min_ms,
+		      : sched_backoff(host->failures, s->options.retry_min_ms,
 			    s->options.retry_max_ms));
 }
 
@@ -643,7 +643,7 @@ sched_asked_more(struct sched *s)
 uint64_t
 sched_row_delay(const struct sched *s, uint32_t attempts)
 {
-	return backoff_ms(
+	return sched_backoff(
 	    attempts, s->options.retry_min_ms, s->options.retry_max_ms);
 }
 

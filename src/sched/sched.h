@@ -108,6 +108,8 @@ bool sched_wants_more(const struct sched *s);
 /* The store has been asked: forget that some were turned away. */
 void sched_asked_more(struct sched *s);
 
+/* The wait after the FAILURES-th failure (from 1). */
+uint64_t sched_backoff(uint32_t failures, uint64_t min_ms, uint64_t max_ms);
 /* When a row that was deferred for the ATTEMPTS-th time (from 1) is due. */
 uint64_t sched_row_delay(const struct sched *s, uint32_t attempts);
 /* The fixed rank of a message: arrival plus a penalty for its size, so that

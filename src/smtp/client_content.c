@@ -1,8 +1,9 @@
 /*
  * The content of a message on its way out: transparency (RFC 5321 4.5.2) over
  * any cuts, and nothing that another reader could take for an end of the
- * message: no bare CR, no bare LF, no NUL, and no final dot unless all of the
- * content is there.
+ * message: no bare LF, no dot behind a bare CR or a NUL, and no final dot
+ * unless all of the content is there.  So every dot that begins a line for a
+ * reader to whom a CR alone ends one, or who takes NULs out, is stuffed.
  */
 #include "base/check.h"
 #include "smtp/client_own.h"
@@ -28,20 +29,33 @@ content_ends_in_cr(struct str s)
 	return s.size > 0 && s.data[s.size - 1] == '\r';
 }
 
+/* True if a dot follows on a C in BYTES, in which AFTER_C tells of the byte
+   before them. */
+static bool
+content_has_dot_after(struct str bytes, char c, bool is_after_c)
+{
+	if (is_after_c && bytes.size > 0 && bytes.data[0] == '.')
+		return true;
+	while (bytes.size > 0) {
+		const char *at = memchr(bytes.data, c, bytes.size);
+
+		if (at == NULL)
+			return false;
+		bytes = str_skip(bytes, (size_t)(at - bytes.data) + 1);
+		if (bytes.size > 0 && bytes.data[0] == '.')
+			return true;
+	}
+	return false;
+}
+
 /* One line, or what there is of it: HEAD, up to its LF or to the end of the
-   bytes.  False where it has a CR that no LF follows. */
+   bytes.  False where it has an LF without its CR. */
 static bool
 content_line_is_good(
     const struct client_job *j, struct str head, bool is_first, bool has_lf)
 {
-	/* A CR that waited for its LF. */
-	if (is_first && j->is_after_cr)
-		return has_lf && head.size == 0;
-	if (has_lf && !content_ends_in_cr(head))
-		return false;
-	if (content_ends_in_cr(head))
-		head.size--;
-	return head.size == 0 || memchr(head.data, '\r', head.size) == NULL;
+	return !has_lf || content_ends_in_cr(head) ||
+	       (head.size == 0 && is_first && j->is_after_cr);
 }
 
 /* Stuffs BYTES into the output; false at a byte that must not go out.  Goes
@@ -54,7 +68,8 @@ content_stuff(struct smtp_client *c, struct str bytes)
 
 	if (bytes.size == 0)
 		return true;
-	if (memchr(bytes.data, '\0', bytes.size) != NULL)
+	if (content_has_dot_after(bytes, '\r', j->is_after_cr) ||
+	    content_has_dot_after(bytes, '\0', j->is_after_nul))
 		return false;
 	for (size_t at = 0; at < bytes.size;) {
 		struct str head = str_skip(bytes, at);
@@ -77,6 +92,7 @@ content_stuff(struct smtp_client *c, struct str bytes)
 		at += head.size + (lf != NULL);
 	}
 	j->is_after_cr = content_ends_in_cr(bytes);
+	j->is_after_nul = bytes.data[bytes.size - 1] == '\0';
 	/* A CR at the end waits for its LF. */
 	smtp_client_put(
 	    c, str_of(bytes.data + start, bytes.size - start - j->is_after_cr));
@@ -106,16 +122,12 @@ content_end(struct smtp_client *c)
 		    "the content is shorter than it should be");
 		return;
 	}
-	if (j->is_after_cr) {
-		content_fail(c, SMTP_PERMANENT, "5.6.0",
-		    "the content ends in a bare CR");
-		return;
-	}
 	/* A reply that has begun cannot be that to the dot. */
 	if (smtp_answer_is_partial(&c->answer)) {
 		smtp_client_fail_protocol(c, "a reply before the final dot");
 		return;
 	}
+	/* With it a CR that was held back becomes a line end. */
 	if (!j->is_line_start)
 		smtp_client_put(c, STR("\r\n"));
 	size = buf_size(&c->output);
@@ -144,7 +156,7 @@ smtp_client_content(
 	c->job.content_given += bytes.size;
 	if (!content_stuff(c, bytes)) {
 		content_fail(c, SMTP_PERMANENT, "5.6.0",
-		    "the content has a bare CR, a bare LF or a NUL");
+		    "the content has a bare LF or a dot behind a bare CR");
 		return;
 	}
 	if (is_last)

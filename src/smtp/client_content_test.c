@@ -125,6 +125,7 @@ static const struct {
 	const char *content;
 	size_t size;
 	const char *sent; /* NULL = refused */
+	size_t sent_size; /* 0 = as far as there is no NUL */
 } stuff_cases[] = {
     {"", 0, ".\r\n"},
     {"\r\n", 2, "\r\n.\r\n"},
@@ -139,12 +140,24 @@ static const struct {
     {"a\n", 2, NULL},
     {"\n", 1, NULL},
     {"a\n.\n", 4, NULL},
-    {"a\r", 2, NULL},
-    {"a\r.\r\n", 5, NULL},
-    {"a\r\r\n", 4, NULL},
     {"a\r\n\n", 4, NULL},
-    {"a\0b\r\n", 5, NULL},
     {"a\r\0\n", 4, NULL},
+    /* A bare CR, and a NUL, go out as they are. */
+    {"a\r", 2, "a\r\n.\r\n"},
+    {"\r", 1, "\r\n.\r\n"},
+    {"a\rb\rc\r\n", 7, "a\rb\rc\r\n.\r\n"},
+    {"a\r\r\n.\r\n", 7, "a\r\r\n..\r\n.\r\n"},
+    {".\ra\r\n", 5, "..\ra\r\n.\r\n"},
+    {"a\r\n.\r\r\n", 7, "a\r\n..\r\r\n.\r\n"},
+    {"a\0b\r\n", 5, "a\0b\r\n.\r\n", 8},
+    /* But no dot may follow on one. */
+    {"a\r.\r\n", 5, NULL},
+    {"\r.", 2, NULL},
+    {"a\r\n\r.\r\n", 7, NULL},
+    {"a\r\r.b\r\n", 7, NULL},
+    {"a\r\n\0.\r\n", 7, NULL},
+    {"a\0.b\r\n", 6, NULL},
+    {"a\r\0.\r\n", 6, NULL},
 };
 
 static void
@@ -171,8 +184,12 @@ test_stuffing(void **state)
 				test_drain(&run);
 			} while (content.size > 0);
 			if (stuff_cases[i].sent != NULL) {
+				size_t size = stuff_cases[i].sent_size;
+
+				if (size == 0)
+					size = strlen(stuff_cases[i].sent);
 				assert_true(str_equal(buf_str(&run.sent),
-				    str_from(stuff_cases[i].sent)));
+				    str_of(stuff_cases[i].sent, size)));
 			} else {
 				smtp_client_result(run.c, 0, &result);
 				assert_int_equal(

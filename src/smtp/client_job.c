@@ -230,6 +230,19 @@ smtp_job_pump(struct smtp_client *c)
 	}
 }
 
+/* RFC 5321 4.5.3.1.10: too many recipients, so that the rest is to go in a
+   transaction of its own; an enhanced code that says something else (RFC 3463
+   3.6) is about the recipient or the host. */
+static bool
+job_is_too_many(const struct smtp_client *c)
+{
+	char status[12];
+
+	smtp_answer_status(&c->answer, '4', status);
+	return c->job.accepted_count > 0 &&
+	       (strcmp(status, "4.5.3") == 0 || strcmp(status, "4.0.0") == 0);
+}
+
 /* A refusal of one recipient. */
 static void
 job_refuse_recipient(struct smtp_client *c, struct client_fate *fate)
@@ -237,11 +250,10 @@ job_refuse_recipient(struct smtp_client *c, struct client_fate *fate)
 	int code = c->answer.code;
 
 	fate->verdict = code >= 500 ? SMTP_PERMANENT : SMTP_TEMPORARY;
-	/* RFC 5321 4.5.3.1.10: too many recipients.  552 is an old 452; the
-	   rest goes in a transaction of its own. */
+	/* 552 is an old 452. */
 	if (code == 452 || code == 552)
 		fate->verdict =
-		    c->job.accepted_count > 0 ? SMTP_UNTRIED : SMTP_TEMPORARY;
+		    job_is_too_many(c) ? SMTP_UNTRIED : SMTP_TEMPORARY;
 	fate->said = mem_new(1, sizeof(*fate->said));
 	smtp_client_quote(
 	    c, fate->verdict == SMTP_PERMANENT ? '5' : '4', fate->said);

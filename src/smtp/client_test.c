@@ -192,6 +192,21 @@ static const struct test_script test_scripts[] = {
 	    "R:accepted 250 2.0.0 250 ok|untried 452 4.5.3 452 4.5.3 many|"
 	    "untried 552 4.0.0 552 many",
 	    BYE}},
+    {"452 and 552 for another reason after one", &job_three,
+	{HELLO, "J", "C:MAIL From:<a@x>", "S:250 ok", "C:RCPT To:<b@y>",
+	    "S:250 ok", "C:RCPT To:<c@y>", "S:452 4.2.2 full",
+	    "C:RCPT To:<d@y>", "S:552 5.3.1 disk", "C:DATA", "S:354 go", "C:hi",
+	    "C:.", "S:250 ok",
+	    "R:accepted 250 2.0.0 250 ok|temporary 452 4.2.2 452 4.2.2 full|"
+	    "temporary 552 4.3.1 552 5.3.1 disk",
+	    BYE}},
+    {"too many recipients after one, in each way", &job_three,
+	{HELLO, "J", "C:MAIL From:<a@x>", "S:250 ok", "C:RCPT To:<b@y>",
+	    "S:250 ok", "C:RCPT To:<c@y>", "S:452 many", "C:RCPT To:<d@y>",
+	    "S:552 5.5.3 many", "C:DATA", "S:354 go", "C:hi", "C:.", "S:250 ok",
+	    "R:accepted 250 2.0.0 250 ok|untried 452 4.0.0 452 many|"
+	    "untried 552 4.5.3 552 5.5.3 many",
+	    BYE}},
     {"452 to the first", &job_plain,
 	{HELLO, "J", "C:MAIL From:<a@x>", "S:250 ok", "C:RCPT To:<b@y>",
 	    "S:552 5.2.2 full", "R:temporary 552 4.2.2 552 5.2.2 full", BYE}},
@@ -242,8 +257,8 @@ static const struct test_script test_scripts[] = {
     {"bare LF in the content", &job_bare_lf,
 	{HELLO, "J", "C:MAIL From:<a@x>", "S:250 ok", "C:RCPT To:<b@y>",
 	    "S:250 ok", "C:DATA", "S:354 go",
-	    "R:permanent 0 5.6.0 the content has a bare CR, a bare LF or a"
-	    " NUL",
+	    "R:permanent 0 5.6.0 the content has a bare LF or a dot behind a"
+	    " bare CR",
 	    "E:fine 0 content"}},
     {"554 greeting", &job_plain,
 	{"S:554 5.7.1 go away", "C:QUIT", "S:221 bye",

@@ -157,6 +157,9 @@ struct store_found {
 	/* Of engines that have such things, else empty: why it was stopped,
 	   and in which directory of several it is. */
 	struct str reason, directory;
+	uint64_t attempted_wall_ms; /* last attempt; 0 = none, or not known */
+	bool has_priority;
+	int64_t priority; /* sendmail's, the lowest first */
 };
 
 /* Which rows; empty or 0 = any.  ID and DESTINATION are looked up, the others

@@ -234,6 +234,18 @@ def test_verify(hub):
         "a b... User unknown"]
 
 
+def test_verify_as_given(hub):
+    """sendmail -bv shows what it was given, brackets or none."""
+    result = hub.daemon.run("sendmail", "-bv", "<bob@far.test>", "<root>",
+                            "<x@hub.test>", check=False)
+    assert result.returncode == 67
+    assert result.stdout.splitlines() == [
+        "<bob@far.test>... deliverable: mailer relay, host [127.0.0.1], "
+        "user bob@far.test",
+        "joe@home.test... deliverable: mailer local, user joe@home.test",
+        "<x@hub.test>... User unknown"]
+
+
 def test_another_file(hub):
     """newaliases -oA/file: that one, and no word to the daemon."""
     hub.daemon.start()

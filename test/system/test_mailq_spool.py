@@ -165,7 +165,12 @@ def test_hoststat(daemon):
     assert match and len(match.group(1).ljust(39)) == 39, line
     verbose = d.run("sendmail", "-bh", "-v").stdout.splitlines()[1]
     assert verbose.startswith(line) and "Deferred: " in verbose
-    assert "refused" in verbose
+    assert verbose.endswith(" Deferred: Connection refused")
+    assert match.group(1) == "127.0.0.1"
+    assert match.group(3) == "Deferred: Connection refu"
+    # A listing has the words of a run, too.
+    assert "(Deferred: Connection refused by [127.0.0.1])" in d.run(
+        "sendmail", "-bp").stdout
     assert d.run("sendmail", "-bH").stdout == ""
 
 

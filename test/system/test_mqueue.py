@@ -107,6 +107,50 @@ def test_dropped_in(place, daemon, sink):
     wait_until("nothing left", lambda: files(path) == [])
 
 
+def put_entry(path, name, control, body=b"body\n"):
+    """One entry by hand; CONTROL from S to the last H."""
+    (path / f"df{name}").write_bytes(body)
+    (path / f"qf{name}").write_bytes(
+        b"V8\nT%d\n" % time.time() + control + b".\n")
+    for kind in ("df", "qf"):
+        os.chmod(path / f"{kind}{name}", 0o600)
+
+
+def relay_of(path, far):
+    return (f'spool = "mqueue:{path}"\n'
+            f'route = ( {{ domain = "*", '
+            f'to = "smtp://127.0.0.1:{far.port}" }} )\n')
+
+
+def test_linked_control_file(place, daemon, sink):
+    """One that is a symbolic link: delivered once, and the link is gone."""
+    path, far = queue(place), sink()
+    put_entry(path, "AA1", b"S<a@x.test>\nRPFD:<b@y.test>\nH??X: 1\n")
+    (path / "qfAA1").rename(path / "real")
+    (path / "qfAA1").symlink_to("real")
+    d = daemon("out", relay_of(path, far))
+    wait_until("mail", lambda: far.messages)
+    wait_until("link gone", lambda: files(path) == ["real"])
+    assert d.stop() == 0
+    assert len(far.messages) == 1
+    assert "mqueue-fatal" not in d.log()
+
+
+def test_bare_cr(place, daemon, sink):
+    """A CR or NUL inside a line goes out as it is; but none before a dot, so
+    that no far end takes one for the end of the message."""
+    path, far = queue(place), sink()
+    put_entry(path, "AA1", b"S<a@x.test>\nRPFD:<b@y.test>\nH??X: 1\n",
+              b"10%\r20%\r\0done\na\r.\r\nMAIL FROM:<c@x.test>\n\0.\n")
+    daemon("out", relay_of(path, far))
+    wait_until("mail", lambda: far.messages)
+    assert far.messages == [
+        ("a@x.test", ["b@y.test"],
+         b"X: 1\r\n\r\n10%\r20%\r\0done\r\na\r\n.\r\n"
+         b"MAIL FROM:<c@x.test>\r\n .\r\n")]
+    wait_until("nothing left", lambda: files(path) == [])
+
+
 def manifest(name):
     path = CORPUS / name / "MANIFEST.tsv"
     if not path.exists():

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -226,6 +227,7 @@ def test_sigterm_ends_after_the_message(queue):
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 0, (out, err)
+    assert ">>> .\n250 " in out and "@y.test... Sent (" in out
     assert len(q.sink.messages) == 1
     assert waiting(q.daemon) == 4
 
@@ -361,8 +363,8 @@ def test_two_runs_share_a_queue_of_sendmail(queue):
 
 @pytest.mark.parametrize("options,status,text", [
     (["-q", "-OSuperSafe=False"], 0, "SuperSafe is always on"),
-    (["-qL"], 69, "releasing it first"),
-    (["-bl"], 69, "listen"),
+    (["-qL"], 0, "nothing is lost"),
+    (["-bd", "-qQ"], 69, "one run"),
     (["-qGslow"], 0, "Queue group slow unknown")])
 def test_what_cannot_be_had(queue, options, status, text):
     done = queue([]).run(*options)
@@ -401,9 +403,75 @@ def test_daemon_by_sendmail(queue, tmp_path):
         q.up()
         assert q.run("-q").returncode == 0
         wait_until("delivery", lambda: len(q.sink.messages) == 1)
-        os.kill(int(pid), signal.SIGHUP)
     finally:
         os.kill(int(pid), signal.SIGTERM)
+    wait_until("the end", lambda: not (tmp_path / "pid").exists())
+
+
+def greeting(port):
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as s:
+        return s.recv(200).decode()
+
+
+def greets(port, text):
+    try:
+        return text in greeting(port)
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("mode", ["-bd", "-bD"])
+def test_daemon_reads_its_file_again(queue, tmp_path, mode):
+    """SIGHUP: the file as it is now, with what the command line said."""
+    q = queue([], settings=f'pid-file = "{tmp_path}/pid"\nlog = "syslog"\n')
+    words = [str(BIN / "sendmail"), "-C", str(q.daemon.config), mode, "-q1h"]
+    started = subprocess.Popen(words)
+    if mode == "-bd":
+        assert started.wait(30) == 0
+    wait_until("the start", lambda: greets(q.daemon.port, " q.test "))
+    pid = int((tmp_path / "pid").read_text().splitlines()[0])
+    # In the foreground it is the process that was started.
+    assert (pid == started.pid) == (mode == "-bD")
+    try:
+        text = q.daemon.config.read_text()
+        q.daemon.config.write_text(
+            text.replace('"q.test"', '"anew.test"'))
+        os.kill(pid, signal.SIGHUP)
+        wait_until("the new name",
+                   lambda: greets(q.daemon.port, " anew.test "))
+        assert title(pid) == "sendmail: accepting connections"
+        assert (tmp_path / "pid").read_text().splitlines()[0] == str(pid)
+        # A file with a mistake changes nothing.
+        q.daemon.config.write_text(text + "nonsense = 1\n")
+        os.kill(pid, signal.SIGHUP)
+        time.sleep(0.3)
+        assert greets(q.daemon.port, " anew.test ")
+    finally:
+        os.kill(pid, signal.SIGTERM)
+    wait_until("the end", lambda: not (tmp_path / "pid").exists())
+    if mode == "-bD":
+        assert started.wait(30) == 0
+
+
+def test_loopback_only(queue, tmp_path):
+    q = queue([], settings=f'pid-file = "{tmp_path}/pid"\nlog = "syslog"\n')
+    text = q.daemon.config.read_text()
+    port, other = q.daemon.port, free_port()
+    q.daemon.config.write_text(re.sub(
+        r"listen = .*", f'listen = ( {{ address = "0.0.0.0:{port}" }}, '
+        f'{{ address = "127.0.0.2:{other}" }} )', text))
+    assert q.run("-bl").returncode == 0
+    pid = int((tmp_path / "pid").read_text().splitlines()[0])
+    try:
+        with open("/proc/net/tcp") as f:
+            places = [line.split()[1] for line in f
+                      if line.split()[3] == "0A"]
+        for n in (port, other):
+            assert [p for p in places if p.endswith(f":{n:04X}")] == \
+                [f"0100007F:{n:04X}"]
+        assert greets(port, " q.test ")
+    finally:
+        os.kill(pid, signal.SIGTERM)
     wait_until("the end", lambda: not (tmp_path / "pid").exists())
 
 

@@ -7,6 +7,7 @@ import pytest
 from harness import site, wait_until
 
 HELD = site("ship7", "ship7.test", "smtp://127.0.0.1:9")
+FILES = 1 << 1  # CAP_DAC_OVERRIDE
 
 
 def status(pid):
@@ -30,6 +31,31 @@ def test_roles_have_no_rights(daemon):
         users.add(s["Uid"].split()[1])
     if os.getuid() == 0:
         assert len(users) == 5 and "0" not in users
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="root has rights to drop")
+@pytest.mark.parametrize("owner,mode,expected", [
+    (0, 0o700, FILES), (0, 0o1777, 0), (64102, 0o2750, FILES),
+    (12345, 0o700, 0)])
+def test_queue_role_in_a_queue_of_sendmails(daemon, place, owner, mode,
+                                            expected):
+    """Its files may be anybody's: one capability, for that role alone, and
+    only where whoever can put files there is trusted."""
+    path = place / "mqueue"
+    path.mkdir()
+    os.chown(path, owner, owner)
+    path.chmod(mode)
+    d = daemon("holder", f'spool = "mqueue:{path}"\n' + HELD)
+    for role, pid in [("master", d.process.pid), *d.children().items()]:
+        s = status(pid)
+        has = expected if role == "queue" else 0
+        for kind in ("CapPrm", "CapEff"):
+            assert int(s[kind], 16) & FILES == has & FILES, (role, kind)
+        if role == "queue":
+            assert s["Uid"].split() == [str(owner)] * 4
+            assert int(s["CapPrm"], 16) == has
+            assert int(s["CapBnd"], 16) == int(s["CapInh"], 16) == 0
+            assert s["NoNewPrivs"] == "1" and s["Seccomp"] == "2"
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="root has rights to drop")

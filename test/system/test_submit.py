@@ -174,6 +174,19 @@ def test_rmail(up):
     assert sender.startswith("near!far!al@")
     assert recipients == ["bob@b.test"]
     assert b"remote from" not in content
+    # The name of who called is not that of who wrote it.
+    fields = dict(line.split(b": ", 1) for line in content.split(
+        b"\r\n\r\n")[0].split(b"\r\n") if line[:1] not in b" \t")
+    assert fields[b"From"] == sender.encode()
+
+
+def test_not_safe(up):
+    d, sink = up
+    for option, said in (("SuperSafe=False", b"SuperSafe is always on"),
+                         ("SuperSafe=True", b"")):
+        done = hand_in(d, f"-O{option}", "b@b.test")
+        assert (done.returncode, said in done.stdout) == (0, True)
+        assert bool(done.stdout) == bool(said)
 
 
 def test_much_mail_for_many(make, hop):
@@ -247,6 +260,13 @@ def test_what_cannot_be_sent(up, tmp_path):
     done = hand_in(d, keep, "-t", "-f", "a@a.test")
     assert (done.returncode, done.stdout) == (
         0, b"No recipient addresses found in header\n")
+    # Who cannot get it back finds it here; that is no failure either.
+    done = hand_in(d, keep, "-t", "-f", "<>")
+    assert done.returncode == 0
+    assert done.stdout.decode() == (
+        "No recipient addresses found in header\n"
+        f"{tmp_path}/d... Saved message in {tmp_path}/d\n")
+    (tmp_path / "d").unlink()
     done = hand_in(d, keep, "-h", "200", "b@b.test")
     assert done.returncode == 69
     assert done.stdout.decode() == f"{tmp_path}/d... Saved message in " \

@@ -246,11 +246,14 @@ mq_removed(void *arg, struct ram_message *message)
 		mq_finish(mq, entry);
 	else {
 		/* The rest of its recipients becomes the message. */
+		struct mq_rest *rest = mem_new(1, sizeof(*rest));
 		int error = mq_rewrite(mq, entry);
 
 		if (error < 0)
 			mq_fatal(mq, "write", message->id, error);
-		mq->scan_mono_ms = 0;
+		rest->directory = entry->directory;
+		memcpy(rest->id, message->id, sizeof(rest->id));
+		LL_PREPEND(mq->rests, rest);
 	}
 	if (entry->file == NULL)
 		DL_DELETE(mq->held, entry);
@@ -300,6 +303,20 @@ mq_scan_for_more(struct mqueue *mq)
 		return false;
 	mq_scan(mq);
 	return mq->found_count > found;
+}
+
+static void
+mq_look_at_rests(struct mqueue *mq)
+{
+	struct mq_rest *rest, *next;
+
+	LL_FOREACH_SAFE(mq->rests, rest, next)
+	{
+		if (!mq->is_dead)
+			mq_look_at(mq, rest->directory, rest->id);
+		free(rest);
+	}
+	mq->rests = NULL;
 }
 
 static void
@@ -469,6 +486,7 @@ mq_batch(struct store *store, struct store_request **requests, size_t count)
 		mq_do(mq, requests[i]);
 		mq_write_held(mq);
 		mq_look_at_stale(mq);
+		mq_look_at_rests(mq);
 		if (mq->is_dead)
 			requests[i]->error = -EIO;
 		else if (mq->write_error < 0)
@@ -559,6 +577,7 @@ mq_close(struct store *store)
 	free(mq->stale);
 	free(mq->hostname);
 	free(mq->group);
+	free(mq->prefix);
 	free(mq);
 }
 
@@ -585,6 +604,7 @@ store_mqueue_open(struct os *os, const struct store_mqueue_options *options,
 	mq->hostname =
 	    mem_copy_text(options->hostname.data, options->hostname.size);
 	mq->group = mem_copy_text(options->group.data, options->group.size);
+	mq->prefix = mem_copy_text(options->prefix.data, options->prefix.size);
 	mq->ram = ram_of(store_ram_new(os));
 	mq->ram->keeper = &mq_keeper;
 	mq->ram->keeper_arg = mq;

@@ -36,6 +36,9 @@
    wait for an administrator, or for their end. */
 #define MQUEUE_BAD   "bad:address"
 #define MQUEUE_LOCAL "local:program"
+/* As MQUEUE_BAD, of what was to be delivered by a time or to be returned: no
+   host that we know takes that over (RFC 2852 4.1.3). */
+#define MQUEUE_BY "bad:deliver-by"
 
 /* Where a recipient that we did not route ourselves goes. */
 struct mqueue_route {
@@ -60,6 +63,9 @@ struct store_mqueue_options {
 	/* Only the directories below the base with this name, with digits
 	   behind it or not (a queue group); empty = all.  Copied. */
 	struct str group;
+	/* Without a group: only those whose names begin so ("q" of
+	   QueueDirectory=.../q*), and not the base; empty = all.  Copied. */
+	struct str prefix;
 	bool is_lost; /* see above */
 	/* What is not in the messages; the caller's; NULL = not kept. */
 	struct os *state;

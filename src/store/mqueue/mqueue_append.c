@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define MQ_RECIPIENT_FACTOR 30000
+#define MQ_CLASS_FACTOR     18000 /* ours go by 9, its by 100 */
 
 /* One that is being written. */
 struct mq_new {
@@ -129,7 +130,8 @@ mq_new_text(struct mq_new *new)
 	q->created = QF_CREATED_GIVEN;
 	q->created_s = (int64_t)(m->arrival_wall_ms / 1000);
 	q->priority = (int64_t)m->content_size +
-	              (int64_t)m->row_count * MQ_RECIPIENT_FACTOR;
+	              (int64_t)m->row_count * MQ_RECIPIENT_FACTOR -
+	              m->envelope.priority * MQ_CLASS_FACTOR;
 	q->has_8bit = new->split.has_8bit;
 	q->is_bcc_deleted = q->is_split = true;
 	q->macros = arena_new(&new->arena, sizeof(*q->macros));
@@ -183,6 +185,7 @@ mq_new_index(struct mq_new *new, const struct os_status *status)
 	entry->message = message;
 	entry->directory = new->directory;
 	entry->has_version = true;
+	entry->priority = new->q.priority;
 	entry->seen = *status;
 	entry->map_count = message->row_count;
 	entry->map = mem_new(message->row_count, sizeof(*entry->map));

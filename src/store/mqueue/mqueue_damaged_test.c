@@ -272,6 +272,40 @@ test_missing_data(void **state)
 	place_close(&place, store);
 }
 
+/* What is done and may be neither renamed nor removed is not sent again, nor
+   does the process end of it; what may only not be renamed is removed. */
+static void
+test_done_that_stays(void **state)
+{
+	struct store_result done = {0, STORE_DELIVERED, 0, STR("")};
+
+	for (int n = 0; n < 2; n++) {
+		struct mqueue_place place = {.is_real = n == 1};
+		struct store *store = place_open(&place);
+
+		kit_append_one(store, "M1", 1, "x.org", false);
+		kit_expect_take(store, "x.org", false, 9, "M1");
+		if (place.is_real) {
+			assert_int_equal(chmod(place.path, 0555), 0);
+			/* Rights mean nothing to root. */
+			assert_true(getuid() != 0 || seteuid(65534) == 0);
+		} else
+			os_sim_fail_at(place.os, 1, -EACCES, false);
+		assert_int_equal(
+		    kit_settle(store, "M1", "x.org", done, NULL), 0);
+		assert_true(getuid() != 0 || seteuid(0) == 0);
+		assert_false(place.is_dead);
+		expect_files(
+		    "done", place.os, place.is_real ? "dfM1 qfM1" : "");
+		place_rescan(store);
+		place_rescan(store);
+		kit_expect_take(store, "x.org", false, 9, "");
+		if (place.is_real)
+			assert_int_equal(chmod(place.path, 0700), 0);
+		place_close(&place, store);
+	}
+}
+
 /* Several directories, with and without parts, and what they share: all of it
    is mail, all of it goes, and nothing of it is left. */
 static void
@@ -303,6 +337,35 @@ test_directories(void **state)
 				fail_msg("%s: %s", path, strerror(errno));
 		}
 	}
+	place_close(&place, store);
+}
+
+/* What QueueDirectory=.../q* names, and no more; new mail goes there too. */
+static void
+test_pattern(void **state)
+{
+	struct mqueue_place place = {.is_real = true};
+	struct store_mqueue_options options = {
+	    .route = place_route, .prefix = STR("q"), .fatal = place_fatal};
+	struct store_info info;
+	struct os_status status;
+	struct store *store;
+
+	place_make(&place);
+	copy_directory(ROOT "/subdirs", place.path);
+	assert_int_equal(store_mqueue_open(place.os, &options, &store), 0);
+	store->ops->info(store, &info);
+	assert_int_equal(info.totals.messages, 9);
+	kit_append_one(store, "M1", 1, "x.org", false);
+	assert_int_equal(os_status(place.os, "q1/qfM1", &status), 0);
+	place_close(&place, store);
+	/* Without such a directory the base is the queue. */
+	place = (struct mqueue_place){.is_real = true};
+	place_make(&place);
+	assert_int_equal(store_mqueue_open(place.os, &options, &store), 0);
+	kit_append_one(store, "M1", 1, "x.org", false);
+	place_rescan(store);
+	kit_expect_take(store, "x.org", false, 9, "M1");
 	place_close(&place, store);
 }
 
@@ -393,7 +456,9 @@ main(void)
 	    cmocka_unit_test(test_damaged),
 	    cmocka_unit_test(test_bad_recipients),
 	    cmocka_unit_test(test_missing_data),
+	    cmocka_unit_test(test_done_that_stays),
 	    cmocka_unit_test(test_directories),
+	    cmocka_unit_test(test_pattern),
 	    cmocka_unit_test(test_where_new_ones_go),
 	    cmocka_unit_test(test_classic),
 	};

@@ -25,6 +25,9 @@
 #define MQ_RANK_MS   UINT64_C(5400000)
 #define MQ_GRACE_MS  UINT64_C(1800000) /* for one attempt at what is too old */
 #define MQ_HELD_TEXT "held"
+/* Modes of a deliver-by line. */
+#define MQ_BY_MODE   0x0F
+#define MQ_BY_RETURN 2
 
 /* ADDRESS with our name, where it has none. */
 static struct str
@@ -102,6 +105,16 @@ mq_facts_of(const struct qf *q, struct arena *arena, struct mq_facts *facts)
 	return 0;
 }
 
+/* The same of a file that is to be indexed or written anew.  In what we did not
+   write nobody is twice. */
+static int
+mq_facts_begin(
+    struct qf *q, struct arena *arena, struct mq_facts *facts, bool *has_out)
+{
+	*has_out = mq_facts_of(q, arena, facts) == 0;
+	return *has_out ? 0 : qf_drop_duplicates(q, arena);
+}
+
 /* Facts of a file without ours. */
 static void
 mq_facts_derive(struct mqueue *mq, const struct qf *q,
@@ -137,6 +150,20 @@ mq_facts_derive(struct mqueue *mq, const struct qf *q,
 	facts->expire_ms = facts->arrival_ms;
 }
 
+/* True if the message is to be returned unless it is delivered by a time, and
+   that cannot be promised: who takes it on has to know of it, as no host does
+   here, and a Maildir has it at once or not at all. */
+static bool
+mq_is_over_time(struct mqueue *mq, const struct qf *q,
+    const struct mq_facts *facts, const char *destination)
+{
+	if (!q->has_deliver_by || (q->deliver_mode & MQ_BY_MODE) != MQ_BY_RETURN)
+		return false;
+	return !str_starts(str_from(destination), STR("maildir:")) ||
+	       mq_now_ms(mq) >=
+	           facts->arrival_ms + (uint64_t)q->deliver_by_s * 1000;
+}
+
 /* Where a recipient of a foreign file goes, and until when. */
 static void
 mq_derive_row(struct mqueue *mq, const struct qf *q,
@@ -158,6 +185,11 @@ mq_derive_row(struct mqueue *mq, const struct qf *q,
 	else
 		mq->options.route(
 		    mq->options.route_arg, row->recipient.address, &route);
+	if (mq_is_over_time(mq, q, facts, route.destination))
+		snprintf(route.destination, sizeof(route.destination), "%s",
+		    str_equal(str_from(route.destination), STR(MQUEUE_BAD))
+			? MQUEUE_BAD
+			: MQUEUE_BY);
 	if (route.expire_ms == 0)
 		route.expire_ms = MQ_EXPIRE_MS;
 	end_ms = facts->arrival_ms + route.expire_ms;
@@ -171,10 +203,12 @@ mq_derive_row(struct mqueue *mq, const struct qf *q,
 	    route.notice_ms < route.expire_ms &&
 	    (notify == 0 || (notify & MAIL_NOTIFY_DELAY) != 0))
 		row->alarm_ms = facts->arrival_ms + route.notice_ms;
-	/* What is too old is tried once, and what is bad is returned now. */
-	if (end_ms < now_ms + MQ_GRACE_MS)
+	/* What is too old, or late, is tried once before anybody is told; what
+	   is bad is returned now. */
+	if (row->alarm_ms < now_ms + MQ_GRACE_MS)
 		row->alarm_ms = now_ms + MQ_GRACE_MS;
-	if (str_equal(row->destination, STR(MQUEUE_BAD)))
+	if (str_equal(row->destination, STR(MQUEUE_BAD)) ||
+	    str_equal(row->destination, STR(MQUEUE_BY)))
 		row->alarm_ms = 1;
 }
 
@@ -234,6 +268,10 @@ mq_read_message(struct mqueue *mq, const struct qf *q, struct mq_facts *facts,
 		error = mq_read_row(mq, q, j,
 		    has_facts ? &facts->rows[j] : NULL, facts, message, map[j]);
 	}
+	message->envelope.errors_to =
+	    str_head(mq_qualify(mq, &message->arena,
+			 message->envelope.errors_to),
+		MAIL_ADDRESS_MAX);
 	if (!has_facts)
 		message->envelope.sender = str_head(
 		    mq_qualify(mq, &message->arena, message->envelope.sender),
@@ -248,6 +286,16 @@ mq_read_message(struct mqueue *mq, const struct qf *q, struct mq_facts *facts,
 	return error;
 }
 
+/* True for what is left of a message when all that were in the index are gone:
+   nobody of these was tried.  See mq_compose(). */
+static bool
+mq_is_rest(const struct qf *q)
+{
+	const struct str *ours = qf_macro_find(q, STR(QF_PRIVATE));
+
+	return ours != NULL && ours->size == 0;
+}
+
 /* What of a row in the file goes on top of what an append sets. */
 static void
 mq_restore_row(struct mqueue *mq, struct ram_row *row,
@@ -258,6 +306,8 @@ mq_restore_row(struct mqueue *mq, struct ram_row *row,
 
 	row->attempts =
 	    q->attempts > UINT32_MAX ? UINT32_MAX : (uint32_t)q->attempts;
+	if (mq_is_rest(q))
+		row->attempts = 0;
 	if (known != NULL && known->has_attempts)
 		row->attempts = known->attempts;
 	if (status.size > 0)
@@ -357,7 +407,7 @@ mq_find_data(struct mqueue *mq, const struct mq_directory *directory,
 
 struct ram_message *
 mq_index(struct mqueue *mq, struct mq_directory *directory, const char *id,
-    bool is_quarantined, const struct qf *q, const struct os_status *status)
+    bool is_quarantined, struct qf *q, const struct os_status *status)
 {
 	struct store_message *message = store_message_new();
 	uint32_t *map = mem_new(STORE_RECIPIENTS_MAX, sizeof(*map));
@@ -366,8 +416,8 @@ mq_index(struct mqueue *mq, struct mq_directory *directory, const char *id,
 	struct mq_facts facts;
 	struct os_status data = {.size = 0};
 	char path[MQ_PATH_MAX];
-	bool has_facts = mq_facts_of(q, &message->arena, &facts) == 0;
-	int error;
+	bool has_facts;
+	int error = mq_facts_begin(q, &message->arena, &facts, &has_facts);
 
 	snprintf(message->id, sizeof(message->id), "%s", id);
 	entry->data_path = mq_find_data(mq, directory, id, q);
@@ -378,7 +428,9 @@ mq_index(struct mqueue *mq, struct mq_directory *directory, const char *id,
 		    entry->data_path != NULL ? entry->data_path : path, &data);
 		mq_facts_derive(mq, q, status, data.size, &facts);
 	}
-	error = mq_read_message(mq, q, &facts, has_facts, map, message);
+	if (error == 0)
+		error =
+		    mq_read_message(mq, q, &facts, has_facts, map, message);
 	if (error == 0 && store_message_is_valid(message)) {
 		indexed = ram_append(mq->ram, message, facts.order);
 		indexed->entry = entry;
@@ -388,6 +440,8 @@ mq_index(struct mqueue *mq, struct mq_directory *directory, const char *id,
 			entry->reason = mem_copy_text(
 			    q->quarantine.data, q->quarantine.size);
 		entry->has_version = q->has_version;
+		entry->attempted_s = q->attempted_s;
+		entry->priority = q->priority;
 		entry->seen = *status;
 		entry->map = mem_resize(map, facts.count, sizeof(*map));
 		entry->map_count = facts.count;
@@ -534,6 +588,9 @@ mq_describe(struct mqueue *mq, struct store_request *request)
 		found->reason = arena_copy(&request->arena, str_from(reason));
 		found->directory = arena_copy(
 		    &request->arena, str_from(entry->directory->data));
+		found->attempted_wall_ms = (uint64_t)entry->attempted_s * 1000;
+		found->has_priority = true;
+		found->priority = entry->priority;
 	}
 }
 
@@ -548,7 +605,9 @@ mq_compose(struct mqueue *mq, struct mq_entry *entry, struct qf *q,
 	if (entry->is_tried) {
 		q->attempts += q->attempts < QF_ATTEMPTS_MAX;
 		q->attempted_s = (int64_t)(os_wall_ms(mq->os) / 1000);
+		entry->attempted_s = q->attempted_s;
 		q->priority += MQ_RETRY_FACTOR;
+		entry->priority = q->priority;
 	}
 	if (q->created != QF_CREATED_GIVEN) {
 		q->created = QF_CREATED_GIVEN;
@@ -656,9 +715,11 @@ mq_rewrite(struct mqueue *mq, struct mq_entry *entry)
 {
 	size_t map_count = entry->map_count;
 	struct qf_problem problem;
+	struct mq_facts facts;
 	struct arena arena;
 	struct buf text, out;
 	uint32_t *map;
+	bool has_facts;
 	struct qf q;
 	int error;
 
@@ -671,6 +732,9 @@ mq_rewrite(struct mqueue *mq, struct mq_entry *entry)
 	arena_init(&arena, 2 * QF_ARENA_SIZE(buf_size(&text)) + QF_FILE_MAX);
 	if (error == 0)
 		error = qf_read(buf_str(&text), &arena, &q, &problem);
+	/* The recipients as they were counted when it was indexed. */
+	if (error == 0)
+		error = mq_facts_begin(&q, &arena, &facts, &has_facts);
 	if (error == 0)
 		error = mq_rewrite_file(mq, entry, &q, &arena, &out);
 	if (error == 0) {

@@ -7,6 +7,7 @@
  *             directory synced; the old file, and its lock, given up
  *   done      qf renamed to xf           directory synced
  *             df and xf removed
+ *             (a link that may not be renamed is removed first)
  *
  * sendmail removes df and qf of what is done in that order, so that a kill
  * between the two leaves a control file that it then sends without a body;
@@ -210,6 +211,29 @@ mq_set_aside(struct mqueue *mq, const struct mq_directory *directory,
 	return error;
 }
 
+/* True for an error of a name that leaves all as it was and will be the same
+   the next time; it says nothing of the disk. */
+static bool
+mq_is_refusal(int error)
+{
+	return error == -EACCES || error == -EPERM || error == -EROFS;
+}
+
+/* A message that is done and cannot be removed: it must not be sent again, as
+   long as we are there to know.  Its body stays with it. */
+static void
+mq_keep_done(
+    struct mqueue *mq, const char *path, struct mq_done *done, int error)
+{
+	struct os_status status;
+
+	log_event(LOG_ERROR, "mqueue-file", done->id, "file=%s error=%s", path,
+	    strerror(-error));
+	done->is_kept = true;
+	if (os_file_status(mq->os, done->file, &status) == 0)
+		mq_set_bad(mq, path, &status)->is_done = true;
+}
+
 void
 mq_finish(struct mqueue *mq, struct mq_entry *entry)
 {
@@ -228,7 +252,12 @@ mq_finish(struct mqueue *mq, struct mq_entry *entry)
 	LL_PREPEND(mq->done, done);
 	mq_path(to, entry->directory->control, "xf", entry->message->id);
 	error = os_rename(mq->os, from, to);
-	if (error < 0)
+	/* What may not be renamed, as a link inside the sandbox, may go. */
+	if (mq_is_refusal(error))
+		error = os_unlink(mq->os, from);
+	if (mq_is_refusal(error))
+		mq_keep_done(mq, from, done, error);
+	else if (error < 0)
 		mq_fatal(mq, "rename", from, error);
 	entry->directory->is_control_dirty = true;
 }
@@ -271,7 +300,7 @@ mq_sync(struct mqueue *mq)
 	{
 		char path[MQ_PATH_MAX];
 
-		if (!mq->is_dead) {
+		if (!mq->is_dead && !done->is_kept) {
 			mq_unlink(mq, done->id, done->data_path);
 			mq_path(path, done->directory->control, "tf", done->id);
 			mq_unlink(mq, done->id, path);

@@ -47,7 +47,7 @@ struct mq_directory {
 	char control[MQ_PATH_MAX]; /* where qf, hf, tf, xf of ours, Qf are */
 	char data[MQ_PATH_MAX];    /* df */
 	char script[MQ_PATH_MAX];  /* xf of sendmail */
-	bool is_left;              /* not of the group: not looked at */
+	bool is_left; /* not of the group or the prefix: not looked at */
 	bool is_control_dirty;     /* names that are not synced */
 	bool is_data_dirty;
 };
@@ -61,6 +61,8 @@ struct mq_entry {
 	bool is_lost;        /* the file is QfID */
 	char *reason;        /* of its quarantine; NULL = none is known */
 	bool has_version;
+	int64_t attempted_s;   /* K: the last attempt, wall clock; 0 = none */
+	int64_t priority;      /* P */
 	char *data_path;       /* the df, if it is not dfID in the directory */
 	struct os_status seen; /* the control file as it was read or written */
 	/* The rows of the recipients in the file, in its order; behind these
@@ -101,6 +103,15 @@ struct mq_done {
 	char id[STORE_ID_MAX + 1];
 	char *data_path;
 	struct os_file *file;
+	bool is_kept; /* its files could not be removed */
+};
+
+/* A message whose first recipients are done: those that did not fit into the
+   index are to be read. */
+struct mq_rest {
+	struct mq_rest *next;
+	struct mq_directory *directory;
+	char id[STORE_ID_MAX + 1];
 };
 
 /* A file that was found to be bad, and said to be. */
@@ -109,6 +120,7 @@ struct mq_bad {
 	char *path;
 	uint64_t inode, mtime_ns;
 	uint64_t scan;
+	bool is_done; /* a message that is done, whose file had to stay */
 };
 
 struct mqueue {
@@ -117,6 +129,7 @@ struct mqueue {
 	struct store_mqueue_options options;
 	char *hostname;
 	char *group;
+	char *prefix;
 	struct ram *ram;
 	struct mq_directory *directories;
 	size_t directory_count;
@@ -125,6 +138,7 @@ struct mqueue {
 	struct mq_entry **stale; /* to be looked at when the request is done */
 	size_t stale_count, stale_capacity;
 	struct mq_done *done;
+	struct mq_rest *rests;
 	struct mq_stage *stages;
 	struct mq_bad *bad;
 	size_t reader_count;
@@ -229,10 +243,10 @@ int mq_facts_write(const struct mq_facts *facts, struct buf *out)
     __attribute__((warn_unused_result));
 
 /* mqueue_entry.c */
-/* Puts a message that was read into the index; NULL if it cannot be, which is
-   logged. */
+/* Puts a message that was read into the index; NULL if it cannot be.  Q loses
+   recipients that it has twice. */
 struct ram_message *mq_index(struct mqueue *mq, struct mq_directory *directory,
-    const char *id, bool is_quarantined, const struct qf *q,
+    const char *id, bool is_quarantined, struct qf *q,
     const struct os_status *status);
 /* How often we wrote the file, 0 = it is not ours as it is. */
 uint64_t mq_version_of(const struct qf *q, struct arena *arena);
@@ -276,6 +290,12 @@ void mq_stage_end(struct mqueue *mq, struct mq_stage *stage, bool is_dropped);
 /* The directories below the base: 0 or -errno. */
 int mq_scan_directories(struct mqueue *mq);
 void mq_scan(struct mqueue *mq);
+/* The note that the file at PATH is not to be looked at as it is. */
+struct mq_bad *mq_set_bad(
+    struct mqueue *mq, const char *path, const struct os_status *status);
+/* Reads a message that is not known, if it is there. */
+void mq_look_at(struct mqueue *mq, struct mq_directory *directory,
+    const char *id);
 /* Reads a message again that is known, or forgets it. */
 void mq_look_again(struct mqueue *mq, struct mq_entry *entry);
 

@@ -86,17 +86,20 @@ mq_set_part(struct mqueue *mq, const char *base, const char *name,
 		memcpy(path, base, strlen(base) + 1);
 }
 
+/* True if the directory NAME, "" for the base, is one that is meant. */
 static bool
-mq_is_of_group(const struct mqueue *mq, const char *name)
+mq_is_meant(const struct mqueue *mq, const char *name)
 {
 	struct str group = str_from(mq->group), rest = str_from(name);
 
+	if (group.size == 0)
+		return str_starts(rest, str_from(mq->prefix));
 	if (!str_starts(rest, group))
 		return false;
 	rest = str_skip(rest, group.size);
 	while (rest.size > 0 && ascii_is_digit(rest.data[0]))
 		rest = str_skip(rest, 1);
-	return group.size == 0 || rest.size == 0;
+	return rest.size == 0;
 }
 
 static void
@@ -105,7 +108,7 @@ mq_add_directory(struct mqueue *mq, const char *name)
 	struct mq_directory *d = &mq->directories[mq->directory_count++];
 
 	memcpy(d->name, name, strlen(name) + 1);
-	d->is_left = !mq_is_of_group(mq, name);
+	d->is_left = !mq_is_meant(mq, name);
 	mq_set_part(mq, name, "qf", d->control);
 	mq_set_part(mq, name, "df", d->data);
 	mq_set_part(mq, name, "xf", d->script);
@@ -137,6 +140,9 @@ mq_choose_fresh(struct mqueue *mq, const struct mq_names *names)
 		if (!mq->fresh->is_left)
 			return;
 	}
+	/* Where there is none the base is one, lest mail lie there unseen. */
+	if (mq->group[0] == '\0')
+		base->is_left = false;
 	for (size_t i = 0; i < names->count; i++)
 		if (mq_is_control(names->names[i]) ||
 		    strncmp(names->names[i], "df", 2) == 0)
@@ -182,25 +188,52 @@ mq_scan_directories(struct mqueue *mq)
 	return error;
 }
 
-/* True if this file was not called bad before, as it is now. */
-static bool
-mq_is_news(struct mqueue *mq, const char *path, const struct os_status *status)
+struct mq_bad *
+mq_set_bad(struct mqueue *mq, const char *path, const struct os_status *status)
 {
 	struct mq_bad *bad;
-	bool is_news;
 
 	HASH_FIND_STR(mq->bad, path, bad);
-	is_news = bad == NULL || bad->inode != status->inode ||
-	          bad->mtime_ns != status->mtime_ns;
 	if (bad == NULL) {
 		bad = mem_new(1, sizeof(*bad));
 		bad->path = mem_copy_text(path, strlen(path));
 		HASH_ADD_KEYPTR(hh, mq->bad, bad->path, strlen(bad->path), bad);
 	}
+	bad->is_done &= bad->inode == status->inode;
 	bad->inode = status->inode;
 	bad->mtime_ns = status->mtime_ns;
 	bad->scan = mq->scan_number;
+	return bad;
+}
+
+/* True if this file was not called bad before, as it is now. */
+static bool
+mq_is_news(struct mqueue *mq, const char *path, const struct os_status *status)
+{
+	const struct mq_bad *bad;
+	bool is_news;
+
+	HASH_FIND_STR(mq->bad, path, bad);
+	is_news = bad == NULL || bad->inode != status->inode ||
+	          bad->mtime_ns != status->mtime_ns;
+	(void)mq_set_bad(mq, path, status);
 	return is_news;
+}
+
+/* True for the file of a message that is done and could not be removed. */
+static bool
+mq_is_kept(struct mqueue *mq, const char *path)
+{
+	struct os_status status;
+	struct mq_bad *bad;
+
+	HASH_FIND_STR(mq->bad, path, bad);
+	if (bad == NULL || !bad->is_done ||
+	    os_status(mq->os, path, &status) < 0 ||
+	    status.inode != bad->inode)
+		return false;
+	bad->scan = mq->scan_number;
+	return true;
 }
 
 /* A control file while it is looked at. */
@@ -361,6 +394,32 @@ mq_look_refuse(struct mqueue *mq, struct mq_look *look)
 		    strerror(-error));
 }
 
+/* A quarantined message that is named as others are gets the name of those that
+   are, as by a run of sendmail; true for a message that has it. */
+static bool
+mq_look_quarantined(struct mqueue *mq, struct mq_look *look)
+{
+	char to[MQ_PATH_MAX];
+	struct os_status status;
+	int error = 0;
+
+	if (look->prefix[0] != 'q' || !look->q.has_quarantine)
+		return look->prefix[0] == 'h';
+	mq_path(to, look->directory->control, "hf", look->id);
+	os_close(mq->os, look->file);
+	look->file = NULL;
+	error = mq_lock(mq, look->path, &look->file, &status);
+	if (error == 0 && !mq_is_same(&status, &look->status))
+		error = -ESTALE;
+	if (error == 0 && os_status(mq->os, to, &status) != -ENOENT)
+		error = -EEXIST;
+	if (error == 0)
+		error = os_rename(mq->os, look->path, to);
+	look->directory->is_control_dirty |= error == 0;
+	/* It is not sent under its old name either. */
+	return error == 0;
+}
+
 /* Reads one control file into the index, or sets it aside. */
 static void
 mq_look(struct mqueue *mq, struct mq_directory *directory, const char *prefix,
@@ -372,8 +431,10 @@ mq_look(struct mqueue *mq, struct mq_directory *directory, const char *prefix,
 	int error = mq_look_begin(mq, &look);
 
 	if (error == 0 && look.reason == NULL) {
-		message = mq_index(
-		    mq, directory, id, prefix[0] == 'h', &look.q, &look.status);
+		bool is_quarantined = mq_look_quarantined(mq, &look);
+
+		message = mq_index(mq, directory, id, is_quarantined, &look.q,
+		    &look.status);
 		if (message != NULL) {
 			mq_entry_of(message)->is_lost = prefix[0] == 'Q';
 			mq_entry_of(message)->scan = mq->scan_number;
@@ -392,25 +453,32 @@ mq_look(struct mqueue *mq, struct mq_directory *directory, const char *prefix,
 }
 
 void
-mq_look_again(struct mqueue *mq, struct mq_entry *entry)
+mq_look_at(struct mqueue *mq, struct mq_directory *directory, const char *id)
 {
-	struct mq_directory *directory = entry->directory;
-	char id[STORE_ID_MAX + 1], path[MQ_PATH_MAX];
+	char path[MQ_PATH_MAX];
 	struct os_status status;
-	bool is_lost = entry->is_lost;
 
-	memcpy(id, entry->message->id, sizeof(id));
-	mq_forget(mq, entry->message);
-	if (is_lost) {
-		mq_look(mq, directory, "Qf", id);
-		return;
-	}
 	/* Quarantined or released by another program, it has another name. */
 	mq_path(path, directory->control, "qf", id);
 	if (os_status(mq->os, path, &status) == 0)
 		mq_look(mq, directory, "qf", id);
 	else
 		mq_look(mq, directory, "hf", id);
+}
+
+void
+mq_look_again(struct mqueue *mq, struct mq_entry *entry)
+{
+	struct mq_directory *directory = entry->directory;
+	char id[STORE_ID_MAX + 1];
+	bool is_lost = entry->is_lost;
+
+	memcpy(id, entry->message->id, sizeof(id));
+	mq_forget(mq, entry->message);
+	if (is_lost)
+		mq_look(mq, directory, "Qf", id);
+	else
+		mq_look_at(mq, directory, id);
 }
 
 /* True if ID has a control file of a message in the directory, be it one that
@@ -558,7 +626,8 @@ mq_scan_name(
 	}
 	mq_path(path, directory->control, prefix, id);
 	if (message == NULL) {
-		mq_look(mq, directory, prefix, id);
+		if (!mq_is_kept(mq, path))
+			mq_look(mq, directory, prefix, id);
 		return;
 	}
 	if (mq_entry_of(message)->directory == directory &&

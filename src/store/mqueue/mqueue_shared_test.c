@@ -52,6 +52,18 @@ shared_done(struct store *store, const char *id, const char *destination)
 	assert_int_equal(kit_settle(store, id, destination, done, NULL), 0);
 }
 
+static void
+shared_put(struct shared *shared, const char *name, const char *text)
+{
+	struct os_file *file;
+
+	assert_int_equal(
+	    os_open(shared->place.os, name, OS_WRITE | OS_CREATE, &file), 0);
+	assert_int_equal(
+	    os_pwrite(shared->place.os, file, str_from(text), 0), 0);
+	os_close(shared->place.os, file);
+}
+
 /* What one has leased the other passes over, until it is given back. */
 static void
 test_lease(void **state)
@@ -104,6 +116,35 @@ test_change_of_what_is_gone(void **state)
 	assert_int_equal(leased, 0);
 }
 
+/* A recipient that is twice in a foreign file is one; so it stays in what is
+   written. */
+static void
+test_twice(void **state)
+{
+	struct shared *shared = *state;
+	struct store_request *find = store_request_new(STORE_FIND);
+	size_t changed, leased;
+
+	shared_put(shared, "dfM1", "body\n");
+	shared_put(shared, "qfM1",
+	    "V8\nT1795295638\nS<a@x.org>\nRPFD:<u@x.org>\nRPFD:u@X.ORG\n"
+	    "RPFD:<U@x.org>\nRPFD:<u@x.org>\n.\n");
+	place_rescan(shared->a);
+	/* Written anew. */
+	assert_int_equal(kit_change(shared->a, STORE_CHANGE_HOLD, "", "",
+			     &changed, &leased),
+	    0);
+	assert_int_equal(changed, 2);
+	place_rescan(shared->b);
+	find->u.find.count = STORE_PAGE_MAX;
+	assert_int_equal(kit_run(shared->b, find)->error, 0);
+	assert_int_equal(find->u.find.found_count, 1);
+	assert_int_equal(find->u.find.found[0].row_count, 2);
+	assert_true(str_equal(
+	    find->u.find.found[0].rows[1].recipient.address, STR("U@x.org")));
+	store_request_free(find);
+}
+
 /* What one stops, the other does not send; what it frees, it does. */
 static void
 test_stopped(void **state)
@@ -128,6 +169,38 @@ test_stopped(void **state)
 	assert_int_equal(os_status(shared->place.os, "qfM1", &status), 0);
 	kit_expect_take(shared->b, "x.org", false, 9, "M1");
 	kit_expect_take(shared->a, "x.org", false, 9, "");
+}
+
+/* A quarantined message that is named qf gets its name; locked, later. */
+static void
+test_quarantined(void **state)
+{
+	struct shared *shared = *state;
+	struct os *os = shared->place.os;
+	struct store_request *find = store_request_new(STORE_FIND);
+	struct os_status status;
+	struct os_file *file;
+
+	shared_put(shared, "dfM1", "body\n");
+	shared_put(shared, "qfM1",
+	    "V8\nT1795295638\nqspam\nS<a@x.org>\nRPFD:<u@x.org>\n.\n");
+	assert_int_equal(os_open(os, "qfM1", OS_READ | OS_WRITE, &file), 0);
+	assert_int_equal(os_lock(os, file), 0);
+	place_rescan(shared->a);
+	assert_int_equal(os_status(os, "qfM1", &status), 0);
+	os_close(os, file);
+	kit_expect_take(shared->a, "x.org", false, 9, "");
+	place_rescan(shared->b);
+	assert_int_equal(os_status(os, "qfM1", &status), -ENOENT);
+	assert_int_equal(os_status(os, "hfM1", &status), 0);
+	kit_expect_take(shared->b, "x.org", false, 9, "");
+	place_rescan(shared->a);
+	find->u.find.count = STORE_PAGE_MAX;
+	assert_int_equal(kit_run(shared->a, find)->error, 0);
+	assert_int_equal(find->u.find.found_count, 1);
+	assert_true(str_equal(find->u.find.found[0].reason, STR("spam")));
+	assert_int_equal(find->u.find.found[0].rows[0].lane, STORE_STOPPED);
+	store_request_free(find);
 }
 
 static void
@@ -265,7 +338,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    SHARED_TEST(test_lease),
 	    SHARED_TEST(test_change_of_what_is_gone),
+	    SHARED_TEST(test_twice),
 	    SHARED_TEST(test_stopped),
+	    SHARED_TEST(test_quarantined),
 	    SHARED_TEST(test_both_at_work),
 	    SHARED_TEST(test_rests),
 	    SHARED_TEST(test_very_many),

@@ -252,12 +252,18 @@ int qf_get_recipient(const struct qf_recipient *r, struct arena *arena,
 int qf_set_recipient(struct qf_recipient *r, struct arena *arena,
     const struct mail_recipient *recipient) __attribute__((warn_unused_result));
 
+/* Leaves out each recipient that was there before, as sendmail does when it
+   delivers: the same address, with the domain in any case.  0 or -ENOBUFS. */
+int qf_drop_duplicates(struct qf *q, struct arena *arena)
+    __attribute__((warn_unused_result));
+
 /*
  * Content.  Rendered = header fields that the relay mailer of sendmail (flags
  * mDFMuXa8) sends, with CRLF, an empty line, the data file with CRLF.
  */
 
-/* Appends header fields and the empty line: 0, -ENOBUFS, -ENOMEM. */
+/* Appends header fields and the empty line; CR and NUL before a dot become
+   blanks.  0, -ENOBUFS, -ENOMEM. */
 int qf_render_header(const struct qf *q, struct buf *out)
     __attribute__((warn_unused_result));
 
@@ -266,8 +272,10 @@ struct qf_body {
 	uint64_t size;  /* bytes rendered up to now */
 	bool is_inside; /* behind a byte that is no line end */
 	bool has_cr;    /* a CR waits for what follows it */
+	bool has_nul;   /* and so does a NUL */
 };
-/* Renders a piece of the data file: LF becomes CRLF, CR before LF goes away.
+/* Renders a piece of the data file: LF becomes CRLF, CR before LF goes away,
+   CR before a dot becomes CRLF, NUL before a dot a blank; else these stay.
    OUT may be NULL, then only the size is counted.  At most 2 * size + 1 bytes.
    0, -ENOBUFS, -ENOMEM (then the state is as before). */
 int qf_body_render(struct qf_body *body, struct str piece, struct buf *out)
@@ -295,6 +303,7 @@ struct qf_unbody {
 	bool is_inside;  /* behind a byte that is no line end */
 	bool is_inexact; /* rendering will not give the same bytes */
 	bool is_bare_cr; /* the last byte given out is a CR */
+	bool is_after_nul;
 	bool has_8bit;   /* there is a byte above 0x7F */
 };
 int qf_unbody_store(struct qf_unbody *body, struct str piece, struct buf *out)

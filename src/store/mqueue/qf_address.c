@@ -205,6 +205,10 @@ judge(struct str bare, struct qf_address *address)
 	bare = skip_route(bare);
 	if (!is_local(bare, &local_size))
 		return;
+	/* "a@b." is what it is without the root's dot, as sendmail has it. */
+	if (local_size + 1 < bare.size && bare.data[bare.size - 1] == '.' &&
+	    bare.data[bare.size - 2] != '.')
+		bare.size--;
 	if (local_size < bare.size &&
 	    !is_domain(str_skip(bare, local_size + 1)))
 		return;

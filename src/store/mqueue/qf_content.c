@@ -156,8 +156,11 @@ qf_set_headers(
 static void
 unbody_note(struct qf_unbody *body, struct str text)
 {
-	for (size_t i = 0; i < text.size; i++)
+	for (size_t i = 0; i < text.size; i++) {
 		body->has_8bit |= (unsigned char)text.data[i] >= 0x80;
+		body->is_inexact |= body->is_after_nul && text.data[i] == '.';
+		body->is_after_nul = text.data[i] == '\0';
+	}
 	if (text.size > 0) {
 		body->is_inside = true;
 		body->is_bare_cr = false;
@@ -176,11 +179,13 @@ unbody(struct qf_unbody *body, struct str piece, char *to)
 		if (body->has_cr && piece.data[0] != '\n') {
 			to[size++] = '\r';
 			body->is_inside = body->is_bare_cr = true;
+			body->is_inexact |= piece.data[0] == '.';
 		} else if (piece.data[0] == '\n') {
 			/* A line end without CR, or behind a CR too many. */
 			body->is_inexact |= !body->has_cr || body->is_bare_cr;
 			to[size++] = '\n';
 			body->is_inside = body->is_bare_cr = false;
+			body->is_after_nul = false;
 			piece = str_skip(piece, 1);
 		}
 		body->has_cr = false;
@@ -191,6 +196,7 @@ unbody(struct qf_unbody *body, struct str piece, char *to)
 		piece = str_skip(piece, plain);
 		if (piece.size > 0 && piece.data[0] == '\r') {
 			body->has_cr = true;
+			body->is_after_nul = false;
 			piece = str_skip(piece, 1);
 		}
 	}

@@ -7,6 +7,7 @@
 #include "store/mqueue/qf_text.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 uint8_t
@@ -61,6 +62,20 @@ sender_of(const struct qf *q, const struct qf_address *address,
 	return false;
 }
 
+/* The bare address of E, empty where it has none. */
+static int
+errors_to_of(const struct qf *q, struct arena *arena, struct str *out)
+{
+	struct qf_address address;
+	int error = qf_address(q->errors_to, arena, &address);
+
+	*out = STR("");
+	if (error == 0 && address.kind == QF_ADDRESS_MAIL &&
+	    !address.is_oversize)
+		*out = address.bare;
+	return error;
+}
+
 int
 qf_get_envelope(const struct qf *q, struct arena *arena,
     struct mail_envelope *envelope_out, bool *is_whole_out)
@@ -84,6 +99,9 @@ qf_get_envelope(const struct qf *q, struct arena *arena,
 		envelope_out->ret =
 		    q->is_ret_headers ? MAIL_RET_HDRS : MAIL_RET_FULL;
 	is_sender_whole = sender_of(q, &address, &envelope_out->sender);
+	error = errors_to_of(q, arena, &envelope_out->errors_to);
+	if (error != 0)
+		return error;
 	*is_whole_out = is_sender_whole && has_envid == q->has_envid &&
 	                has_auth == q->has_auth;
 	return 0;
@@ -176,5 +194,92 @@ qf_set_recipient(struct qf_recipient *r, struct arena *arena,
 	    .status = STR(""),
 	    .user = STR(""),
 	};
+	return 0;
+}
+
+/* What makes a recipient the same as another one. */
+struct recipient_key {
+	enum qf_address_kind kind;
+	struct str text; /* the domain in small letters */
+	struct str user;
+	size_t index;
+};
+
+static int
+compare_keys(const void *a, const void *b)
+{
+	const struct recipient_key *x = a, *y = b;
+	int order = str_compare(x->text, y->text);
+
+	if (order == 0)
+		order = str_compare(x->user, y->user);
+	if (order == 0 && x->kind != y->kind)
+		return x->kind < y->kind ? -1 : 1;
+	return order;
+}
+
+static int
+compare_keys_and_places(const void *a, const void *b)
+{
+	const struct recipient_key *x = a, *y = b;
+	int order = compare_keys(a, b);
+
+	return order != 0 ? order : (x->index > y->index) - (x->index < y->index);
+}
+
+static int
+set_key(const struct qf_recipient *r, struct arena *arena,
+    struct recipient_key *key_out)
+{
+	struct qf_address address;
+	int error = qf_address(r->text, arena, &address);
+	char *text;
+	size_t at;
+
+	if (error != 0)
+		return error;
+	key_out->kind = address.kind;
+	key_out->text = address.bare;
+	/* Mail to an address is the same whoever has it sent. */
+	key_out->user =
+	    address.kind == QF_ADDRESS_MAIL ? STR("") : r->user;
+	if (address.kind != QF_ADDRESS_MAIL || !address.has_domain)
+		return 0;
+	key_out->text = arena_copy(arena, address.bare);
+	if (key_out->text.data == NULL)
+		return -ENOBUFS;
+	text = (char *)(uintptr_t)key_out->text.data;
+	for (at = address.bare.size; text[at - 1] != '@'; at--)
+		text[at - 1] = ascii_lower(text[at - 1]);
+	return 0;
+}
+
+int
+qf_drop_duplicates(struct qf *q, struct arena *arena)
+{
+	size_t count = q->recipient_count, kept = 0;
+	struct recipient_key *keys = arena_new(arena, count * sizeof(*keys));
+	bool *is_dropped = arena_new(arena, count * sizeof(*is_dropped));
+
+	if (count < 2)
+		return 0;
+	if (keys == NULL || is_dropped == NULL)
+		return -ENOBUFS;
+	for (size_t i = 0; i < count; i++) {
+		int error = set_key(&q->recipients[i], arena, &keys[i]);
+
+		if (error != 0)
+			return error;
+		keys[i].index = i;
+		is_dropped[i] = false;
+	}
+	qsort(keys, count, sizeof(*keys), compare_keys_and_places);
+	for (size_t i = 1; i < count; i++)
+		if (compare_keys(&keys[i - 1], &keys[i]) == 0)
+			is_dropped[keys[i].index] = true;
+	for (size_t i = 0; i < count; i++)
+		if (!is_dropped[i])
+			q->recipients[kept++] = q->recipients[i];
+	q->recipient_count = kept;
 	return 0;
 }

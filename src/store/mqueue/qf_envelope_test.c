@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -285,6 +286,74 @@ test_small_arena(void **state)
 	assert_true(is_done);
 }
 
+static void
+test_duplicates(void **state)
+{
+	static const struct {
+		const char *in, *out; /* blanks between */
+	} cases[] = {
+	    {"a@b", "a@b"},
+	    {"a@b <a@b> a@B <a@b>", "a@b"},
+	    {"bob@d BOB@d bob@D", "bob@d BOB@d"},
+	    {"z@b a@b c@b a@b z@b", "z@b a@b c@b"},
+	    {"a A a", "a A"},
+	    {"|/x |/x |/X /x", "|/x |/X /x"},
+	    {"a@@b a@@b", "a@@b"},
+	    {"\"a@X\"@b \"a@x\"@b \"a@x\"@B", "\"a@X\"@b \"a@x\"@b"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct str rest = str_from(cases[i].in);
+		struct qf_recipient recipients[8] = {{0}};
+		struct qf q;
+		char got[100] = "";
+
+		qf_init(&q);
+		q.recipients = recipients;
+		while (rest.size > 0) {
+			size_t size = str_find(rest, ' ');
+
+			recipients[q.recipient_count++].text =
+			    str_head(rest, size);
+			rest = str_skip(rest, size + 1);
+		}
+		assert_int_equal(qf_drop_duplicates(&q, &arena), 0);
+		for (size_t j = 0; j < q.recipient_count; j++)
+			snprintf(got + strlen(got), sizeof(got) - strlen(got),
+			    "%s%.*s", j > 0 ? " " : "",
+			    STR_ARG(recipients[j].text));
+		assert_string_equal(got, cases[i].out);
+	}
+}
+
+/* A program that two users have run is run for both. */
+static void
+test_duplicates_of_users(void **state)
+{
+	struct qf_recipient recipients[] = {
+	    {.text = STR("|/x"), .user = STR("a")},
+	    {.text = STR("|/x"), .user = STR("b")},
+	    {.text = STR("|/x"), .user = STR("a")},
+	    {.text = STR("c@d"), .user = STR("a")},
+	    {.text = STR("c@d"), .user = STR("b")}};
+	struct arena small;
+	struct qf q;
+
+	(void)state;
+	qf_init(&q);
+	q.recipients = recipients;
+	q.recipient_count = 5;
+	arena_init(&small, 10);
+	assert_int_equal(qf_drop_duplicates(&q, &small), -ENOBUFS);
+	assert_int_equal(q.recipient_count, 5);
+	arena_fini(&small);
+	assert_int_equal(qf_drop_duplicates(&q, &arena), 0);
+	assert_int_equal(q.recipient_count, 3);
+	assert_true(str_equal(recipients[1].user, STR("b")));
+	assert_true(str_equal(recipients[2].text, STR("c@d")));
+}
+
 int
 main(void)
 {
@@ -297,6 +366,8 @@ main(void)
 	    cmocka_unit_test(test_recipient),
 	    cmocka_unit_test(test_orcpt),
 	    cmocka_unit_test(test_small_arena),
+	    cmocka_unit_test(test_duplicates),
+	    cmocka_unit_test(test_duplicates_of_users),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -8,8 +8,11 @@
  * file.
  *
  * Invariants:
- * 1. Rendered content has CRLF and no other line end; a CR within a line stays.
- * 2. Pieces may be cut anywhere: the result is the same.
+ * 1. Rendered content has CRLF and no other line end; a CR within a line stays,
+ *    and so does a NUL.
+ * 2. No dot follows on such a CR or a NUL: to a far end for which that ends a
+ *    line, or is nothing, it could be the end of the message.
+ * 3. Pieces may be cut anywhere: the result is the same.
  */
 #include "base/check.h"
 #include "store/mqueue/qf_text.h"
@@ -113,9 +116,24 @@ render_field(struct str name, struct str value, struct buf *out)
 	return error;
 }
 
+/* A CR or a NUL before a dot becomes a blank, from START on. */
+static void
+blank_before_dots(struct buf *out, size_t start)
+{
+	char *bytes = out->data + out->start;
+	size_t size = buf_size(out);
+
+	for (size_t i = start; i + 1 < size; i++)
+		if (bytes[i + 1] == '.' &&
+		    (bytes[i] == '\r' || bytes[i] == '\0'))
+			bytes[i] = ' ';
+}
+
 int
 qf_render_header(const struct qf *q, struct buf *out)
 {
+	size_t start = buf_size(out);
+
 	for (size_t i = 0; i < q->header_count; i++) {
 		const struct qf_header *h = &q->headers[i];
 		struct str name, value;
@@ -129,6 +147,7 @@ qf_render_header(const struct qf *q, struct buf *out)
 		if (error != 0)
 			return error;
 	}
+	blank_before_dots(out, start);
 	return buf_append(out, STR("\r\n"));
 }
 
@@ -146,25 +165,53 @@ sink(struct qf_sink *s, const char *bytes, size_t size)
 	s->size += size;
 }
 
+/* What waited, now that C follows: a CR stays before anything but a line end,
+   and is one itself before a dot. */
+static void
+body_render_pending(struct qf_body *body, char c, struct qf_sink *s)
+{
+	if (body->has_nul)
+		sink(s, c == '.' ? " " : "\0", 1);
+	if (body->has_cr && c == '.') {
+		sink(s, "\r\n", 2);
+		body->is_inside = false;
+	} else if (body->has_cr && c != '\n') {
+		sink(s, "\r", 1);
+		body->is_inside = true;
+	}
+	body->is_inside |= body->has_nul;
+	body->has_cr = body->has_nul = false;
+}
+
+/* How many bytes from the beginning are none that wait for the next. */
+static size_t
+body_plain_size(struct str text)
+{
+	size_t size = qf_plain_size(text);
+	const char *nul = memchr(text.data, '\0', size);
+
+	return nul != NULL ? (size_t)(nul - text.data) : size;
+}
+
 static void
 body_render(struct qf_body *body, struct str piece, struct qf_sink *s)
 {
 	while (piece.size > 0) {
-		size_t size;
+		size_t size = body_plain_size(piece);
 
-		if (body->has_cr && piece.data[0] != '\n') {
-			sink(s, "\r", 1);
-			body->is_inside = true;
-		}
-		body->has_cr = false;
-		size = qf_plain_size(piece);
+		body_render_pending(body, piece.data[0], s);
 		sink(s, piece.data, size);
 		body->is_inside |= size > 0;
 		piece = str_skip(piece, size);
 		if (piece.size == 0)
 			break;
+		/* Where something came before it, it has its turn again. */
+		if (size > 0)
+			continue;
 		if (piece.data[0] == '\r') {
 			body->has_cr = true;
+		} else if (piece.data[0] == '\0') {
+			body->has_nul = true;
 		} else {
 			sink(s, "\r\n", 2);
 			body->is_inside = false;
@@ -178,9 +225,11 @@ static void
 body_end(struct qf_body *body, struct str piece, struct qf_sink *s)
 {
 	CHECK(piece.size == 0);
-	if (body->is_inside)
+	if (body->has_nul)
+		sink(s, "\0", 1);
+	if (body->is_inside || body->has_nul)
 		sink(s, "\r\n", 2);
-	body->has_cr = body->is_inside = false;
+	body->has_cr = body->has_nul = body->is_inside = false;
 }
 
 /* Counts, makes room, renders: all or nothing. */
