@@ -23,7 +23,7 @@ struct mqueue_scan {
 	struct mqueue_item *items;
 	size_t count;
 	size_t capacity;
-	size_t total; /* with those beyond the maximum, by name only */
+	size_t total;         /* with those beyond the maximum, by name only */
 	size_t strange_count; /* that are no files */
 };
 

@@ -22,19 +22,12 @@
 #define PLACE_PAUSE_MS 10
 #define PLACE_DROP_MS  3000 /* without one file taken */
 
-/* The directory that the setting NAME is about; of "DIR/q*", DIR. */
+/* What the setting NAME, or -oQ, is about: a directory, or "DIR/q*". */
 static struct str
 place_path(struct str name)
 {
-	size_t last;
-
 	if (str_starts(name, STR(PLACE_MQUEUE)))
 		name = str_skip(name, sizeof(PLACE_MQUEUE) - 1);
-	last = name.size;
-	while (last > 0 && name.data[last - 1] != '/')
-		last--;
-	if (name.size > last && name.data[name.size - 1] == '*')
-		name.size = last;
 	while (name.size > 1 && name.data[name.size - 1] == '/')
 		name.size--;
 	return name;

@@ -10,7 +10,7 @@
 #define RUN_PLACE_MAX 4096
 
 struct run_place {
-	char path[RUN_PLACE_MAX];       /* of the directory */
+	char path[RUN_PLACE_MAX];       /* of the directory, or DIR/q* */
 	char spool[RUN_PLACE_MAX + 16]; /* as the setting has it */
 	bool is_configured; /* it is the configuration's: a daemon may have it
 	                     */

@@ -278,9 +278,9 @@ run_has_queue(
 	}
 	if (!is_there && !place->is_own) {
 		/* What cannot be read is told of when it is opened. */
-		is_there = mqueue_dirs_find(&dirs, str_from(place->path),
-			       group) < 0 ||
-		           dirs.count > 0;
+		is_there =
+		    mqueue_dirs_find(&dirs, str_from(place->path), group) < 0 ||
+		    dirs.count > 0;
 		mqueue_dirs_fini(&dirs);
 	}
 	if (!is_there)

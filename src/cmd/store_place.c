@@ -45,7 +45,8 @@ place_pattern_at(struct str path)
 static struct str
 place_prefix(const struct conf *conf)
 {
-	struct str pattern = str_skip(conf->spool, place_pattern_at(conf->spool));
+	size_t at = place_pattern_at(conf->spool);
+	struct str pattern = str_skip(conf->spool, at);
 
 	return str_head(pattern, str_find(pattern, '*'));
 }

@@ -261,7 +261,7 @@ test_foul_content(void **state)
 	char name[DROP_NAME_SIZE];
 
 	drop(w, 1, "MAIL FROM:<a@b.test> RET=FULL|RCPT TO:<c@d.test>",
-	    STR("Subject: a\rb\r\n\r\nc\r\n"), name);
+	    STR("Subject: a\r.b\r\n\r\nc\r\n"), name);
 	run(w);
 	assert_taken(w, "");
 	/* The stream ended within the content. */
@@ -270,6 +270,22 @@ test_foul_content(void **state)
 	assert_int_equal(w->taken_count, 1);
 	assert_non_null(strstr(w->taken, "Status: 5.6.0\r\n"));
 	assert_null(strchr(w->taken, '\001'));
+	assert_false(is_in(w, DROP_DIR_NEW, name));
+}
+
+/* The same where the other side says so. */
+static void
+test_refused_content(void **state)
+{
+	struct world *w = *state;
+	char name[DROP_NAME_SIZE];
+
+	drop(w, 1, "MAIL FROM:<a@b.test> RET=FULL|RCPT TO:<c@d.test>",
+	    STR("Subject: a\rb\r\n\r\nc\r\n"), name);
+	run(w);
+	assert_int_equal(w->taken_count, 1);
+	assert_non_null(strstr(w->taken, "Status: 5.6.0\r\n"));
+	assert_null(strstr(w->taken, "a\rb"));
 	assert_false(is_in(w, DROP_DIR_NEW, name));
 }
 
@@ -317,6 +333,7 @@ main(void)
 	    TEST(test_nobody_to_tell),
 	    TEST(test_notice_waits),
 	    TEST(test_foul_content),
+	    TEST(test_refused_content),
 	    TEST(test_faults),
 	};
 

@@ -411,7 +411,8 @@ queue_look_again(
 	if (request->totals.found_count == q->found_count || q->is_run_only)
 		return;
 	q->found_count = request->totals.found_count;
-	ready_ms = queue_time(q, now_ms) + (q->run != NULL ? QUEUE_CLOCK_MS : 0);
+	ready_ms =
+	    queue_time(q, now_ms) + (q->run != NULL ? QUEUE_CLOCK_MS : 0);
 	if (ready_ms < q->refill_ms)
 		q->refill_ms = ready_ms;
 	queue_alarm_at(q, queue_time(q, now_ms));

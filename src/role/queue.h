@@ -423,8 +423,8 @@ void queue_host_fini(struct queue *q);
 void queue_log_clock(struct queue *q, uint64_t now_ms, uint64_t tag);
 
 /* Who asks for a run. */
-int queue_run_message(struct queue *q, uint64_t now_ms, role_peer peer,
-    const struct message *m);
+int queue_run_message(
+    struct queue *q, uint64_t now_ms, role_peer peer, const struct message *m);
 void queue_run_peer_down(struct queue *q, role_peer peer);
 /* A run for nobody, unless one is at work still. */
 void queue_run_every(struct queue *q, uint64_t now_ms);

@@ -15,10 +15,11 @@ struct foreign {
 	unsigned added_count, seen_count;
 	const int64_t *priorities; /* NULL: none is known */
 	size_t clock_count;
+	size_t row_count; /* of each; 0: one */
 };
 
 static void
-foreign_append(struct world *w, unsigned number)
+foreign_append(struct world *w, unsigned number, size_t row_count)
 {
 	struct store_request *request = store_request_new(STORE_APPEND);
 	struct store_message *m = store_message_new();
@@ -28,13 +29,14 @@ foreign_append(struct world *w, unsigned number)
 	m->arrival_ms = m->rank = 1;
 	m->arrival_wall_ms = 1;
 	m->expire_ms = UINT64_C(1) << 40;
-	m->rows = arena_new(&m->arena, sizeof(*m->rows));
-	m->row_count = 1;
-	m->rows[0] = (struct store_row){
-	    .recipient.address = STR("u@a.test"),
-	    .destination = STR("mx:a.test"),
-	    .domain = STR("a.test"),
-	};
+	m->rows = arena_new(&m->arena, row_count * sizeof(*m->rows));
+	m->row_count = row_count;
+	for (size_t i = 0; i < row_count; i++)
+		m->rows[i] = (struct store_row){
+		    .recipient.address = STR("u@a.test"),
+		    .destination = STR("mx:a.test"),
+		    .domain = STR("a.test"),
+		};
 	buf_init(&m->content, STORE_CONTENT_MEMORY);
 	assert_int_equal(buf_append(&m->content, STR("body\r\n")), 0);
 	m->content_size = buf_size(&m->content);
@@ -54,7 +56,9 @@ pump_foreign(struct world *w, struct foreign *foreign)
 		if (request->verb == STORE_CLOCK) {
 			foreign->clock_count++;
 			while (foreign->seen_count < foreign->added_count)
-				foreign_append(w, ++foreign->seen_count);
+				foreign_append(w, ++foreign->seen_count,
+				    foreign->row_count +
+					(foreign->row_count == 0));
 		}
 		w->store->ops->batch(w->store, &request, 1);
 		request->totals.found_count = foreign->seen_count;
@@ -198,6 +202,28 @@ test_order(void **state)
 	}
 }
 
+/* People see the ends of a long list. */
+static void
+test_names(void **state)
+{
+	struct foreign foreign = {.added_count = 1, .row_count = 100};
+	struct message start, m = {.type = MESSAGE_RUN};
+	struct str names;
+	struct world w;
+
+	world_open(&w, CONFIG);
+	m.u.run.request = 9;
+	m.u.run.is_verbose = true;
+	give_foreign(&w, &foreign, CONTROL, &m);
+	expect(&w, DELIVER, MESSAGE_SESSION_START, &start);
+	names = start.u.session_start.trace;
+	assert_int_equal(names.size, 203);
+	assert_true(str_starts(names, STR("u@a.test,u@a.test,")));
+	assert_true(str_starts(str_skip(names, 99), STR("u...t,u@a.test,")));
+	end_session(&w, start.u.session_start.session, false, false);
+	world_fini(&w);
+}
+
 int
 main(void)
 {
@@ -205,6 +231,7 @@ main(void)
 	    cmocka_unit_test(test_looks_again),
 	    cmocka_unit_test(test_leaves_the_rest),
 	    cmocka_unit_test(test_order),
+	    cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

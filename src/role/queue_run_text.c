@@ -5,6 +5,7 @@
 #include "role/queue_run.h"
 #include "base/check.h"
 #include "mail/trouble.h"
+#include "smtp/names.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -88,19 +89,12 @@ void
 run_names(const struct queue_lease *lease, char *text)
 {
 	const struct store_lease *l = lease->lease;
-	size_t size = 0;
+	struct smtp_names names = {.size = 0};
 
-	for (size_t i = l->row_count; i > 0; i--) {
-		struct str address = l->rows[i - 1].recipient.address;
-
-		if (size + address.size + 1 > MESSAGE_NAMES_MAX)
-			break;
-		if (size > 0)
-			text[size++] = ',';
-		memcpy(text + size, address.data, address.size);
-		size += address.size;
-	}
-	text[size] = '\0';
+	for (size_t i = l->row_count; i > 0; i--)
+		smtp_names_add(&names, l->rows[i - 1].recipient.address);
+	snprintf(text, MESSAGE_NAMES_MAX + 1, "%.*s",
+	    STR_ARG(smtp_names_str(&names)));
 }
 
 void

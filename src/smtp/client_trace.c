@@ -4,11 +4,10 @@
  * line.
  */
 #include "smtp/client_own.h"
+#include "smtp/names.h"
 
 #include <stdio.h>
 #include <string.h>
-
-#define TRACE_NAMES_MAX 4000 /* bytes of the recipients before "..." */
 
 static struct buf *
 trace_out(const struct smtp_client *c)
@@ -66,21 +65,14 @@ smtp_trace_reply(struct smtp_client *c)
 
 /* The recipients from FIRST to END that are open, with commas between. */
 static void
-trace_names(
-    const struct smtp_client *c, size_t first, size_t end, struct buf *names)
+trace_names(const struct smtp_client *c, size_t first, size_t end,
+    struct smtp_names *names)
 {
 	const struct client_job *j = &c->job;
 
-	for (size_t i = first; i < end; i++) {
-		struct str address = j->recipients[i].address;
-
-		if (j->fates[i].state == CLIENT_SETTLED ||
-		    buf_room(names) < address.size + 1)
-			continue;
-		if (buf_size(names) > 0)
-			(void)!buf_append(names, STR(","));
-		(void)!buf_append(names, address);
-	}
+	for (size_t i = first; i < end; i++)
+		if (j->fates[i].state != CLIENT_SETTLED)
+			smtp_names_add(names, j->recipients[i].address);
 }
 
 /* "250 2.0.0 Ok: stored 1" to "Ok: stored 1"; the middle only where the far end
@@ -101,11 +93,10 @@ smtp_trace_verdict(struct smtp_client *c, size_t first, size_t end,
     enum smtp_verdict verdict, const struct client_said *said)
 {
 	char text[SMTP_ANSWER_MAX + 40];
-	struct buf names;
+	struct smtp_names names = {.size = 0};
 
 	if (trace_out(c) == NULL)
 		return;
-	buf_init(&names, TRACE_NAMES_MAX);
 	trace_names(c, first, end, &names);
 	switch (verdict) {
 	case SMTP_ACCEPTED:
@@ -123,27 +114,25 @@ smtp_trace_verdict(struct smtp_client *c, size_t first, size_t end,
 			: "Service unavailable");
 		break;
 	}
-	if (buf_size(&names) > 0)
-		trace_put(c, buf_str(&names), STR("... "), str_from(text));
-	buf_fini(&names);
+	if (names.size > 0)
+		trace_put(
+		    c, smtp_names_str(&names), STR("... "), str_from(text));
 }
 
 void
 smtp_trace_cached(struct smtp_client *c)
 {
 	char text[400];
-	struct buf names;
+	struct smtp_names names = {.size = 0};
 
 	if (trace_out(c) == NULL)
 		return;
-	buf_init(&names, TRACE_NAMES_MAX);
 	trace_names(c, 0, c->job.count, &names);
 	snprintf(text, sizeof(text),
 	    "... Using cached %s connection to %s via %s...",
 	    c->is_esmtp ? "ESMTP" : "SMTP", c->options.trace->host,
 	    c->options.trace->mailer);
-	trace_put(c, buf_str(&names), str_from(text), STR(""));
-	buf_fini(&names);
+	trace_put(c, smtp_names_str(&names), str_from(text), STR(""));
 }
 
 void

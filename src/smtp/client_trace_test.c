@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -184,6 +185,37 @@ test_plain_host(void **state)
 	far_close(&f);
 }
 
+/* A long list of recipients is cut in its middle. */
+static void
+test_long_list(void **state)
+{
+	struct mail_recipient many[40];
+	char addresses[40][12], expected[400];
+	struct far f;
+
+	for (unsigned i = 0; i < 40; i++) {
+		snprintf(addresses[i], sizeof(addresses[i]), "u%02u@y", i);
+		many[i] =
+		    (struct mail_recipient){.address = str_from(addresses[i])};
+	}
+	far_open(&f, false);
+	far_say(&f, "220 y\r\n");
+	far_say(&f, "250 y\r\n");
+	smtp_client_job(f.client, &envelope, many, 40, 4, 1);
+	smtp_client_lost(f.client, "reset");
+	far_report(&f);
+	snprintf(expected, sizeof(expected),
+	    "220 y\n>>> EHLO me.test\n250 y\n>>> MAIL From:<a@x>\n"
+	    "%s%s... Deferred: connection lost: reset\n",
+	    "u00@y,u01@y,u02@y,u03@y,u04@y,u05@y,u06@y,u07@y,u08@y,u09@y,"
+	    "u10@y,u11@y,u12@y,u13@y,u14@y,u15@y,u16@...",
+	    "23@y,u24@y,u25@y,u26@y,u27@y,u28@y,u29@y,u30@y,u31@y,u32@y,u33@y,"
+	    "u34@y,u35@y,u36@y,u37@y,u38@y,u39@y");
+	if (!str_equal(buf_str(&f.trace), str_from(expected)))
+		fail_msg("%.*s", STR_ARG(buf_str(&f.trace)));
+	far_close(&f);
+}
+
 /* A trace that is full takes no part of a line, and nothing else suffers. */
 static void
 test_full(void **state)
@@ -205,6 +237,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_session),
 	    cmocka_unit_test(test_plain_host),
+	    cmocka_unit_test(test_long_list),
 	    cmocka_unit_test(test_full),
 	};
 

@@ -365,6 +365,9 @@ struct store_request {
 		struct {
 			struct store_filter filter;
 			enum store_change change;
+			/* Of HOLD: why; empty = nobody said.  Kept where
+			   STORE_FIND tells of reasons. */
+			struct str reason;
 			bool is_dry;
 			uint64_t after_key;
 			size_t changed_count; /* out: rows */

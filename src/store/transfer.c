@@ -229,6 +229,7 @@ transfer_hold(const struct transfer_one *one, const struct store_found_row *row)
 
 	hold->u.change.filter.id = str_from(one->id);
 	hold->u.change.change = STORE_CHANGE_HOLD;
+	hold->u.change.reason = one->found->reason;
 	if (row != NULL) {
 		hold->u.change.filter.destination = row->destination;
 		hold->u.change.filter.recipient = row->recipient.address;

@@ -203,6 +203,17 @@ def fill(daemon, count):
             s.sendmail("a@x.test", [f"u{n}@one.test"], PLAIN)
 
 
+def test_import_of_nothing(place, daemon):
+    """It is said why that is no success."""
+    path, far = queue(place, "elsewhere"), queue(place, "nothing")
+    d = daemon("holder", f'spool = "mqueue:{path}"\n')
+    d.stop()
+    for verb, where in (("import", far), ("export", f"mqueue:{path}")):
+        done = d.run("sendqctl", verb, far, check=False)
+        assert done.returncode == 1
+        assert done.stderr == f"sendqctl: no such message in {where}\n"
+
+
 def test_import_and_export(place, daemon, sink):
     """There and back with a selection, and then out as it came in."""
     path, far = queue(place, "elsewhere"), sink()

@@ -104,12 +104,17 @@ def test_several_directories(queue):  # noqa: F811
     put(base / "q1", "qfX1", ["u1@y.test"])
     put(base / "q2", "qfX2", ["u2@y.test"])
     put(base / "q2", "qfX3", ["u3@y.test"])
+    put(base / "slow1", "qfX4", ["u4@y.test"])
+    (base / "slow1" / "dfX4").unlink()
+    put(base / "slow1", "qfX5", ["u5@y.test"])
     spoil("qfX3", lambda t: t + "Sx\n")(base / "q2")
     done = q.run("-v", "-q", f"-oQ{base}/q*")
     assert f"\nRunning {base}/q2/X3 (sequence 1 of 1)\n" in done.stdout
     assert f"\nRunning {base}/q1/X1 (sequence " in done.stdout
     assert (done.returncode, done.stderr) == (70, "")
     assert sent(q) == ["u1@y.test", "u2@y.test"]
+    assert "slow1" not in done.stdout
+    assert names(base / "slow1") == ["dfX5", "qfX4", "qfX5"]
     done = q.run("-q", f"-oQ{base}/none/q*")
     assert done.returncode == 78
     assert f"can not chdir({base}/none/): No such" in done.stderr

@@ -229,10 +229,16 @@ mq_hold(void *arg, struct ram_message *message)
 static void
 mq_changed(void *arg, struct ram_message *message)
 {
+	struct mqueue *mq = arg;
 	struct mq_entry *entry = mq_entry_of(message);
 
 	CHECK(entry->file != NULL);
 	entry->is_changed = true;
+	if (mq->hold_reason.size == 0)
+		return;
+	free(entry->reason);
+	entry->reason =
+	    mem_copy_text(mq->hold_reason.data, mq->hold_reason.size);
 }
 
 static void
@@ -452,6 +458,11 @@ mq_do(struct mqueue *mq, struct store_request *request)
 		mq->is_state_dirty = true;
 		return;
 	case STORE_CHANGE:
+		if (request->u.change.change == STORE_CHANGE_HOLD)
+			mq->hold_reason = request->u.change.reason;
+		ram_do(mq->ram, request);
+		mq->hold_reason = STR("");
+		return;
 	case STORE_MOVE:
 	case STORE_REHOLD:
 		ram_do(mq->ram, request);

@@ -157,7 +157,8 @@ static bool
 mq_is_over_time(struct mqueue *mq, const struct qf *q,
     const struct mq_facts *facts, const char *destination)
 {
-	if (!q->has_deliver_by || (q->deliver_mode & MQ_BY_MODE) != MQ_BY_RETURN)
+	if (!q->has_deliver_by ||
+	    (q->deliver_mode & MQ_BY_MODE) != MQ_BY_RETURN)
 		return false;
 	return !str_starts(str_from(destination), STR("maildir:")) ||
 	       mq_now_ms(mq) >=
@@ -268,10 +269,9 @@ mq_read_message(struct mqueue *mq, const struct qf *q, struct mq_facts *facts,
 		error = mq_read_row(mq, q, j,
 		    has_facts ? &facts->rows[j] : NULL, facts, message, map[j]);
 	}
-	message->envelope.errors_to =
-	    str_head(mq_qualify(mq, &message->arena,
-			 message->envelope.errors_to),
-		MAIL_ADDRESS_MAX);
+	message->envelope.errors_to = str_head(
+	    mq_qualify(mq, &message->arena, message->envelope.errors_to),
+	    MAIL_ADDRESS_MAX);
 	if (!has_facts)
 		message->envelope.sender = str_head(
 		    mq_qualify(mq, &message->arena, message->envelope.sender),
@@ -429,8 +429,7 @@ mq_index(struct mqueue *mq, struct mq_directory *directory, const char *id,
 		mq_facts_derive(mq, q, status, data.size, &facts);
 	}
 	if (error == 0)
-		error =
-		    mq_read_message(mq, q, &facts, has_facts, map, message);
+		error = mq_read_message(mq, q, &facts, has_facts, map, message);
 	if (error == 0 && store_message_is_valid(message)) {
 		indexed = ram_append(mq->ram, message, facts.order);
 		indexed->entry = entry;
@@ -619,7 +618,9 @@ mq_compose(struct mqueue *mq, struct mq_entry *entry, struct qf *q,
 		q->quarantine = STR("");
 		free(entry->reason);
 		entry->reason = NULL;
-	} else if (q->quarantine.size == 0)
+	} else if (entry->reason != NULL)
+		q->quarantine = str_from(entry->reason);
+	else if (q->quarantine.size == 0)
 		q->quarantine = STR(MQ_HELD_TEXT);
 	/* A message all of whose known rows are gone is read anew. */
 	if (entry->map_count > 0)

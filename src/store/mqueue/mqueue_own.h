@@ -48,7 +48,7 @@ struct mq_directory {
 	char data[MQ_PATH_MAX];    /* df */
 	char script[MQ_PATH_MAX];  /* xf of sendmail */
 	bool is_left; /* not of the group or the prefix: not looked at */
-	bool is_control_dirty;     /* names that are not synced */
+	bool is_control_dirty; /* names that are not synced */
 	bool is_data_dirty;
 };
 
@@ -150,7 +150,8 @@ struct mqueue {
 	uint64_t derived_count; /* messages without a line of ours, so far */
 	int64_t offset_ms;      /* queue time minus wall clock */
 	bool is_dead;
-	int write_error; /* of the request at work: there was no room */
+	int write_error;        /* of the request at work: there was no room */
+	struct str hold_reason; /* of the request at work, or empty */
 	/* What is kept in the state directory. */
 	bool is_state_dirty;
 	uint64_t clock_queue_ms, clock_wall_ms;
@@ -294,8 +295,8 @@ void mq_scan(struct mqueue *mq);
 struct mq_bad *mq_set_bad(
     struct mqueue *mq, const char *path, const struct os_status *status);
 /* Reads a message that is not known, if it is there. */
-void mq_look_at(struct mqueue *mq, struct mq_directory *directory,
-    const char *id);
+void mq_look_at(
+    struct mqueue *mq, struct mq_directory *directory, const char *id);
 /* Reads a message again that is known, or forgets it. */
 void mq_look_again(struct mqueue *mq, struct mq_entry *entry);
 

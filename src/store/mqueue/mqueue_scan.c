@@ -22,7 +22,7 @@
 struct mq_names {
 	char **names;
 	size_t count, capacity;
-	bool is_all; /* else only those of control files */
+	bool is_all;  /* else only those of control files */
 	bool is_lost; /* and of these, only what was set aside */
 };
 
@@ -229,8 +229,7 @@ mq_is_kept(struct mqueue *mq, const char *path)
 
 	HASH_FIND_STR(mq->bad, path, bad);
 	if (bad == NULL || !bad->is_done ||
-	    os_status(mq->os, path, &status) < 0 ||
-	    status.inode != bad->inode)
+	    os_status(mq->os, path, &status) < 0 || status.inode != bad->inode)
 		return false;
 	bad->scan = mq->scan_number;
 	return true;
@@ -433,8 +432,8 @@ mq_look(struct mqueue *mq, struct mq_directory *directory, const char *prefix,
 	if (error == 0 && look.reason == NULL) {
 		bool is_quarantined = mq_look_quarantined(mq, &look);
 
-		message = mq_index(mq, directory, id, is_quarantined, &look.q,
-		    &look.status);
+		message = mq_index(
+		    mq, directory, id, is_quarantined, &look.q, &look.status);
 		if (message != NULL) {
 			mq_entry_of(message)->is_lost = prefix[0] == 'Q';
 			mq_entry_of(message)->scan = mq->scan_number;

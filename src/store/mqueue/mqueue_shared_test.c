@@ -131,8 +131,8 @@ test_twice(void **state)
 	    "RPFD:<U@x.org>\nRPFD:<u@x.org>\n.\n");
 	place_rescan(shared->a);
 	/* Written anew. */
-	assert_int_equal(kit_change(shared->a, STORE_CHANGE_HOLD, "", "",
-			     &changed, &leased),
+	assert_int_equal(
+	    kit_change(shared->a, STORE_CHANGE_HOLD, "", "", &changed, &leased),
 	    0);
 	assert_int_equal(changed, 2);
 	place_rescan(shared->b);

@@ -304,7 +304,7 @@ struct qf_unbody {
 	bool is_inexact; /* rendering will not give the same bytes */
 	bool is_bare_cr; /* the last byte given out is a CR */
 	bool is_after_nul;
-	bool has_8bit;   /* there is a byte above 0x7F */
+	bool has_8bit; /* there is a byte above 0x7F */
 };
 int qf_unbody_store(struct qf_unbody *body, struct str piece, struct buf *out)
     __attribute__((warn_unused_result));

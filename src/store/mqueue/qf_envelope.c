@@ -224,7 +224,8 @@ compare_keys_and_places(const void *a, const void *b)
 	const struct recipient_key *x = a, *y = b;
 	int order = compare_keys(a, b);
 
-	return order != 0 ? order : (x->index > y->index) - (x->index < y->index);
+	return order != 0 ? order
+	                  : (x->index > y->index) - (x->index < y->index);
 }
 
 static int
@@ -241,8 +242,7 @@ set_key(const struct qf_recipient *r, struct arena *arena,
 	key_out->kind = address.kind;
 	key_out->text = address.bare;
 	/* Mail to an address is the same whoever has it sent. */
-	key_out->user =
-	    address.kind == QF_ADDRESS_MAIL ? STR("") : r->user;
+	key_out->user = address.kind == QF_ADDRESS_MAIL ? STR("") : r->user;
 	if (address.kind != QF_ADDRESS_MAIL || !address.has_domain)
 		return 0;
 	key_out->text = arena_copy(arena, address.bare);
