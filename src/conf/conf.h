@@ -150,10 +150,10 @@ struct conf {
 	uint64_t queue_age_ms;      /* 0 = all is tried */
 	struct str queue_group;     /* empty = all */
 	bool queue_lost;
-	uint64_t queue_load;        /* 0 = no limit */
-	uint64_t refuse_load;       /* likewise */
-	struct str pid_file;        /* empty = none */
-	struct str log;             /* "stderr", "syslog" */
+	uint64_t queue_load;  /* 0 = no limit */
+	uint64_t refuse_load; /* likewise */
+	struct str pid_file;  /* empty = none */
+	struct str log;       /* "stderr", "syslog" */
 	struct str log_level;
 	struct str user_receive, user_queue, user_deliver, user_control;
 	struct str user_pickup;

@@ -211,13 +211,13 @@ struct queue {
 	uint64_t number_last; /* of intakes, leases, asks */
 	uint64_t base_ms;     /* queue time = base_ms + now_ms */
 	uint64_t wake_ms;
-	uint64_t clock_ms;    /* when both clocks are logged next */
-	uint64_t found_count; /* of the store, as it was heeded last */
+	uint64_t clock_ms;        /* when both clocks are logged next */
+	uint64_t found_count;     /* of the store, as it was heeded last */
 	uint64_t found_now_count; /* as it was told last */
-	uint64_t due_ms;      /* when the store is asked what is due */
-	uint64_t refill_ms;   /* when parked destinations are asked for */
-	uint64_t again_ms;    /* when settles are handed in again, 0 = none */
-	uint64_t alarm_ms;    /* when the store is asked for alarms */
+	uint64_t due_ms;          /* when the store is asked what is due */
+	uint64_t refill_ms;       /* when parked destinations are asked for */
+	uint64_t again_ms; /* when settles are handed in again, 0 = none */
+	uint64_t alarm_ms; /* when the store is asked for alarms */
 	bool is_asking_due;
 	bool is_asking_alarm;
 	size_t alarm_lease_count; /* of the slice that is at work */

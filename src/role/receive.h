@@ -81,7 +81,7 @@ struct receive_transaction {
 	struct mail_recipient *recipients;
 	size_t recipient_count, recipient_capacity;
 	size_t expanded_count; /* of those for whom they stand */
-	struct buf block; /* content that was not yet sent */
+	struct buf block;      /* content that was not yet sent */
 	uint64_t content_size;
 	uint32_t content_crc32c;
 	uint64_t credit;

@@ -69,9 +69,9 @@ struct client_job {
 	uint64_t content_size;
 	uint64_t content_given;
 	bool is_mail_refused;
-	bool is_dot_due;         /* 354 without a recipient wants a lone dot */
-	bool is_line_start;      /* of the content */
-	bool is_after_cr;        /* a CR is held back until its LF comes */
+	bool is_dot_due;    /* 354 without a recipient wants a lone dot */
+	bool is_line_start; /* of the content */
+	bool is_after_cr;   /* a CR is held back until its LF comes */
 	bool is_after_nul;
 	struct client_said said; /* of those that have none of their own */
 };

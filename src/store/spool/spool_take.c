@@ -22,7 +22,8 @@ take_wants(const struct store_request *request, const struct spool_row *row,
 	if (request->verb == STORE_LEASE)
 		return row->index >= request->u.lease.from_index &&
 		       store_filter_has_row(&request->u.lease.filter,
-		    row->destination, row->domain, row->recipient.address);
+			   row->destination, row->domain,
+			   row->recipient.address);
 	return row->lane == lane &&
 	       store_domains_have(request->u.take.domains,
 		   request->u.take.domain_count, row->domain);
@@ -303,8 +304,8 @@ take_lease_message(struct spool *spool, struct store_request *request,
 			 request->u.lease.count) {
 			size_t more_count = 0;
 
-			result = take_count_leased(spool, request, stored,
-			    destination, &more_count);
+			result = take_count_leased(
+			    spool, request, stored, destination, &more_count);
 			if (result == 0 && more_count > 0)
 				return 0;
 		} else
