@@ -326,8 +326,13 @@ TALKS = [{}, {"bob@": "451 4.2.0 try later"},
 def bare(text):
     """Recipients by their addresses alone: the real program shows what the
     queue file has ("<a@b>", "Name <a@b>"), ours does not keep that."""
-    return re.sub(r'(?:"[^"]*"|[^",<>\n]*?) ?<([^<>\n]*)>(?=,|\.\.\. |[^\n]*'
-                  r'\.\.\. )', r"\1", text)
+    lines = []
+    for line in text.splitlines():
+        who, dots, what = line.partition(b"... ")
+        if dots and not line.startswith(b">>> "):
+            who = re.sub(rb'(?:"[^"]*"|[^",<>]*) ?<([^<>]*)>', rb"\1", who)
+        lines.append(who + dots + what)
+    return b"\n".join(lines)
 
 
 @check("sendmail")
