@@ -220,6 +220,12 @@ test_names(void **state)
 	assert_int_equal(names.size, 203);
 	assert_true(str_starts(names, STR("u@a.test,u@a.test,")));
 	assert_true(str_starts(str_skip(names, 99), STR("u...t,u@a.test,")));
+	m = (struct message){.type = MESSAGE_SESSION_NEXT};
+	m.u.session_next.session = start.u.session_start.session;
+	m.u.session_next.want = 1;
+	give_foreign(&w, &foreign, DELIVER, &m);
+	expect(&w, DELIVER, MESSAGE_JOB, &m);
+	settle(&w, &m, 100, SMTP_ACCEPTED, "250 ok");
 	end_session(&w, start.u.session_start.session, false, false);
 	world_fini(&w);
 }

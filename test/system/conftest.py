@@ -21,7 +21,7 @@ APART_ENOUGH = 0.3
 
 
 class Child:
-    """A process that runs tests of this session, one after the other."""
+    """A process that runs some of the tests, one after the other."""
 
     def __init__(self, session):
         self.items = session.items
