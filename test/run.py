@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LOGS = ROOT / "build" / "test-logs"
@@ -83,6 +84,33 @@ class Steps:
         return failed == 0
 
 
+def phase(steps, run_steps):
+    """Some of the steps, in a process of its own, as the processor time of one
+    may be limited; one that dies is a failure."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        steps.passed = steps.failed = steps.skipped = 0
+        try:
+            run_steps()
+            os.write(writer, f"{steps.passed} {steps.failed} "
+                             f"{steps.skipped}".encode())
+        except Exception:
+            traceback.print_exc()
+        sys.stdout.flush()
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        counts = [int(n) for n in pipe.read().split()]
+    os.waitpid(child, 0)
+    if len(counts) != 3:
+        print("FAILED: a process of the test run itself ended", flush=True)
+        counts = [0, 1, 0]
+    steps.passed += counts[0]
+    steps.failed += counts[1]
+    steps.skipped += counts[2]
+
+
 def unit_tests(steps, mode):
     for source in sorted((ROOT / "src").rglob("*_test.c")):
         name = source.relative_to(ROOT / "src").with_suffix("")
@@ -110,6 +138,14 @@ def build(steps, mode):
         "sh", "-c", f"make -s -k {JOBS} {goals} || make -s {goals}"])
 
 
+def look(steps):
+    steps.step("pure", ["tools/pure", "build/plain/obj"])
+    steps.step("lint", ["tools/lint"])
+    for path in sorted((ROOT / "test" / "system").glob("test_*.py")):
+        system_tests(steps, path)
+    steps.step("demo", ["/usr/bin/python3", "test/demo.py"])
+
+
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("--mutants", action="store_true")
@@ -135,16 +171,12 @@ def main():
                        re.findall(r"(\d+) passed, (\d+) failed", output)[-1]),
                    5000)
     else:
-        if build(steps, "plain"):
-            unit_tests(steps, "plain")
-        steps.step("pure", ["tools/pure", "build/plain/obj"])
-        steps.step("lint", ["tools/lint"])
-        for path in sorted((ROOT / "test" / "system").glob("test_*.py")):
-            system_tests(steps, path)
-        steps.step("demo", ["/usr/bin/python3", "test/demo.py"])
-        if build(steps, "asan"):
-            unit_tests(steps, "asan")
-        build(steps, "clang")
+        phase(steps, lambda: build(steps, "plain") and
+              unit_tests(steps, "plain"))
+        phase(steps, lambda: look(steps))
+        phase(steps, lambda: build(steps, "asan") and
+              unit_tests(steps, "asan"))
+        phase(steps, lambda: build(steps, "clang"))
         if args.long:
             steps.step("powercut", ["/usr/bin/python3",
                                     "test/crash/powercut.py"],
