@@ -60,6 +60,15 @@ _sendqctl()
 	list) options="$options $filter" ;;
 	hold | free | delete | requeue | expire)
 		options="$options $filter --dry-run"
+		if [[ $command == hold ]]; then
+			options="$options --reason"
+		fi
+		;;
+	import | export)
+		mapfile -t COMPREPLY < <(
+			compgen -W "$options $filter" -- "$word"
+			compgen -d -- "$word")
+		return
 		;;
 	top) options="$options --sort --count" ;;
 	check) options="$options --rebuild" ;;

@@ -9,10 +9,13 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "test" / "system"))
+from apart import apart  # noqa: E402
+
 LOGS = ROOT / "build" / "test-logs"
+FUZZ_SECONDS = 60  # of each target in the long run
 JOBS = f"-j{os.cpu_count() or 1}"
 
 
@@ -20,16 +23,17 @@ def run(name, command, timeout):
     """Runs COMMAND, keeps its output, gives (status, output)."""
     log = LOGS / (name.replace(" ", "-").replace("/", "-") + ".log")
     environment = dict(os.environ, LC_ALL="C.UTF-8")
+    if name.startswith("unit asan"):  # long and slow at once is too much
+        environment.pop("SENDQ_LONG", None)
     with log.open("wb") as out:
-        try:
-            status = subprocess.run(command, cwd=ROOT, stdout=out,
-                                    stderr=subprocess.STDOUT,
-                                    stdin=subprocess.DEVNULL,
-                                    env=environment,
-                                    timeout=timeout).returncode
-        except subprocess.TimeoutExpired:
+        # Not subprocess's timeout: it would wake up all the time.
+        status = subprocess.run(["timeout", "-k", "10", str(timeout), *command],
+                                cwd=ROOT, stdout=out,
+                                stderr=subprocess.STDOUT,
+                                stdin=subprocess.DEVNULL,
+                                env=environment).returncode
+        if status == 124:
             out.write(f"\ntimeout after {timeout} s\n".encode())
-            status = 124
     return status, log.read_text(errors="replace")
 
 
@@ -85,37 +89,26 @@ class Steps:
 
 
 def phase(steps, run_steps):
-    """Some of the steps, in a process of its own, as the processor time of one
-    may be limited; one that dies is a failure."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
+    """Some of the steps, in a process of its own."""
+    def count():
         steps.passed = steps.failed = steps.skipped = 0
-        try:
-            run_steps()
-            os.write(writer, f"{steps.passed} {steps.failed} "
-                             f"{steps.skipped}".encode())
-        except Exception:
-            traceback.print_exc()
-        sys.stdout.flush()
-        os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader) as pipe:
-        counts = [int(n) for n in pipe.read().split()]
-    os.waitpid(child, 0)
-    if len(counts) != 3:
-        print("FAILED: a process of the test run itself ended", flush=True)
-        counts = [0, 1, 0]
-    steps.passed += counts[0]
-    steps.failed += counts[1]
-    steps.skipped += counts[2]
+        run_steps()
+        return steps.passed, steps.failed, steps.skipped
+    try:
+        passed, failed, skipped = apart(count)
+    except RuntimeError as error:
+        print(f"FAILED: a part of the test run: {error}", flush=True)
+        passed, failed, skipped = 0, 1, 0
+    steps.passed += passed
+    steps.failed += failed
+    steps.skipped += skipped
 
 
 def unit_tests(steps, mode):
     for source in sorted((ROOT / "src").rglob("*_test.c")):
         name = source.relative_to(ROOT / "src").with_suffix("")
         steps.step(f"unit {mode} {name}", [f"build/{mode}/test/{name}"],
-                   count_cmocka, 600)
+                   count_cmocka, 3600)
 
 
 def system_tests(steps, path):
@@ -124,7 +117,9 @@ def system_tests(steps, path):
     if steps.step(f"system {path.stem}",
                   ["/usr/bin/python3", "-m", "pytest", "-q",
                    "-p", "no:cacheprovider", "--basetemp", f"{place}/t",
-                   str(path)], count_pytest, 2400):
+                   str(path)], count_pytest, 7200):
+        for entry in pathlib.Path(place, "t").glob("*"):
+            subprocess.run(["rm", "-rf", entry])
         shutil.rmtree(place)
     else:
         print(f"files: {place}", flush=True)
@@ -146,12 +141,28 @@ def look(steps):
     steps.step("demo", ["/usr/bin/python3", "test/demo.py"])
 
 
+def fuzz(steps, seconds):
+    goals = "MODE=fuzz fuzzers"
+    if steps.step("build fuzz", [
+            "sh", "-c", f"make -s -k {JOBS} {goals} || make -s {goals}"]):
+        steps.step("fuzz", ["/usr/bin/python3", "test/fuzz/run.py",
+                            "--seconds", str(seconds)], count_words, 36000)
+
+
 def main():
-    options = argparse.ArgumentParser()
-    options.add_argument("--mutants", action="store_true")
-    options.add_argument("--long", action="store_true")
-    options.add_argument("--peers", action="store_true")
-    options.add_argument("-k", metavar="WORD", default="")
+    options = argparse.ArgumentParser(prog="script/test", description=__doc__)
+    options.add_argument("--mutants", action="store_true",
+                         help="plants bugs; each must be found")
+    options.add_argument("--long", action="store_true",
+                         help="all tests, with longer campaigns: kills, power "
+                         "cuts, faults, fuzzing; more than an hour")
+    options.add_argument("--peers", action="store_true",
+                         help="with the mail servers and clients of others, "
+                         "as root")
+    options.add_argument("--fuzz", metavar="SECONDS", type=int,
+                         help="the fuzz targets, each so long")
+    options.add_argument("-k", metavar="WORD", default="",
+                         help="only the steps whose name has WORD in it")
     args = options.parse_args()
     LOGS.mkdir(parents=True, exist_ok=True)
     if args.long:
@@ -160,16 +171,12 @@ def main():
     if args.peers:
         build(steps, "plain")
         steps.step("peers", ["/usr/bin/python3", "test/peers/run.py"],
-                   lambda output: tuple(
-                       int(n) for n in
-                       re.findall(r"(\d+) passed, (\d+) failed", output)[-1]),
-                   3600)
+                   count_words, 3600)
     elif args.mutants:
         steps.step("mutants", ["/usr/bin/python3", "test/mutants.py"],
-                   lambda output: tuple(
-                       int(n) for n in
-                       re.findall(r"(\d+) passed, (\d+) failed", output)[-1]),
-                   5000)
+                   count_words, 5000)
+    elif args.fuzz:
+        fuzz(steps, args.fuzz)
     else:
         phase(steps, lambda: build(steps, "plain") and
               unit_tests(steps, "plain"))
@@ -181,6 +188,7 @@ def main():
             steps.step("powercut", ["/usr/bin/python3",
                                     "test/crash/powercut.py"],
                        count_words, 5000)
+            fuzz(steps, FUZZ_SECONDS)
     print(f"{steps.passed} passed, {steps.failed} failed" +
           (f", {steps.skipped} skipped" if steps.skipped else ""))
     return 1 if steps.failed or not steps.passed else 0

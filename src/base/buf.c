@@ -104,23 +104,29 @@ buf_append(struct buf *b, struct str bytes)
 int
 buf_printf(struct buf *b, const char *format, ...)
 {
+	size_t space = b->capacity - b->end;
 	va_list args, again;
 	int error = 0, size;
 
 	va_start(args, format);
 	va_copy(again, args);
-	size = vsnprintf(NULL, 0, format, args);
+	/* Most often it fits at once; what is written behind the end is not in
+	   use before it is known to. */
+	size =
+	    vsnprintf(space > 0 ? b->data + b->end : NULL, space, format, args);
 	CHECK(size >= 0);
 	/* vsnprintf writes one NUL more than it counts, which is not in use:
 	   room for it is made beyond the maximum. */
-	if ((size_t)size > buf_room(b))
+	if ((size_t)size > buf_room(b)) {
 		error = -ENOBUFS;
-	else
+	} else if ((size_t)size >= space) {
 		error = buf_grow(b, (size_t)size + 1);
-	if (error == 0) {
-		vsnprintf(b->data + b->end, (size_t)size + 1, format, again);
-		b->end += (size_t)size;
+		if (error == 0)
+			vsnprintf(
+			    b->data + b->end, (size_t)size + 1, format, again);
 	}
+	if (error == 0)
+		b->end += (size_t)size;
 	va_end(again);
 	va_end(args);
 	return error;

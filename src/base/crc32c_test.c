@@ -64,12 +64,38 @@ crc32c_test_parts(void **state)
 		}
 }
 
+/* What is long enough to be reckoned in parts side by side. */
+static void
+crc32c_test_long(void **state)
+{
+	static char bytes[3 * 3072 + 100];
+	static const size_t sizes[] = {
+	    3071, 3072, 3073, 3080, 6143, 6144, 6151, 9216, 3 * 3072 + 91};
+	uint32_t seed = 1;
+
+	for (size_t i = 0; i < sizeof(bytes); i++) {
+		seed = seed * 1664525 + 1013904223;
+		bytes[i] = (char)(seed >> 24);
+	}
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		for (size_t from = 0; from < 9; from++) {
+			struct str all = str_of(bytes + from, sizes[i]);
+			uint32_t want = crc32c_test_slow(all.data, all.size);
+
+			assert_int_equal(crc32c(0, all), want);
+			assert_int_equal(crc32c(crc32c(0, str_head(all, 5)),
+					     str_skip(all, 5)),
+			    want);
+		}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(crc32c_test_known),
 	    cmocka_unit_test(crc32c_test_parts),
+	    cmocka_unit_test(crc32c_test_long),
 	};
 
 	return cmocka_run_group_tests_name("crc32c", tests, NULL, NULL);

@@ -15,7 +15,6 @@
 #include "base/check.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 /* What a value that is cut needs at least: dots in quotes. */
@@ -85,26 +84,45 @@ log_put_some(struct log_text *text, struct str bytes)
 	text->is_cut = text->is_cut || head.size < bytes.size;
 }
 
+/* How many bytes at the start of BYTES stand for themselves. */
+static size_t
+log_plain_size(struct str bytes)
+{
+	size_t size = 0;
+
+	while (size < bytes.size) {
+		unsigned char c = (unsigned char)bytes.data[size];
+
+		if (c <= 0x20 || c >= 0x7f || c == '"' || c == '\\')
+			break;
+		size++;
+	}
+	return size;
+}
+
 static void
 log_put_escaped(struct log_text *text, struct str bytes, bool is_quoted)
 {
 	static const char hex[] = "0123456789abcdef";
 
-	for (size_t i = 0; i < bytes.size; i++) {
-		unsigned char c = (unsigned char)bytes.data[i];
-		char escape[4] = {'\\', (char)c};
+	while (bytes.size > 0) {
+		size_t plain = log_plain_size(bytes);
+		unsigned char c;
 
+		log_put_some(text, str_head(bytes, plain));
+		bytes = str_skip(bytes, plain);
+		if (bytes.size == 0)
+			break;
+		c = (unsigned char)bytes.data[0];
+		bytes = str_skip(bytes, 1);
 		if (c == '"' || c == '\\') {
-			log_put(text, str_of(escape, 2));
-		} else if (c > 0x20 && c < 0x7f) {
-			log_put(text, str_of(escape + 1, 1));
+			log_put(text, str_of((char[]){'\\', (char)c}, 2));
 		} else if (c == ' ' && is_quoted) {
 			log_put(text, STR(" "));
 		} else {
-			escape[1] = 'x';
-			escape[2] = hex[c >> 4];
-			escape[3] = hex[c & 15];
-			log_put(text, str_of(escape, 4));
+			char escape[4] = {'\\', 'x', hex[c >> 4], hex[c & 15]};
+
+			log_put(text, str_of(escape, sizeof(escape)));
 		}
 	}
 }
@@ -113,18 +131,21 @@ log_put_escaped(struct log_text *text, struct str bytes, bool is_quoted)
 static void
 log_put_value(struct log_text *line, struct str value)
 {
-	struct log_text text;
 	bool is_quoted = str_find(value, ' ') < value.size ||
 	                 str_find(value, '"') < value.size ||
 	                 str_find(value, '\\') < value.size;
 	size_t room = line->max - line->size - LOG_VALUE_LEAST;
+	size_t max = line->max;
+	bool is_cut;
 
-	log_text_init(&text, room < LOG_VALUE_MAX ? room : LOG_VALUE_MAX);
-	log_put_escaped(&text, value, is_quoted);
 	if (is_quoted)
 		log_put(line, STR("\""));
-	log_put(line, str_of(text.data, text.size));
-	if (text.is_cut)
+	line->max = line->size + (room < LOG_VALUE_MAX ? room : LOG_VALUE_MAX);
+	log_put_escaped(line, value, is_quoted);
+	is_cut = line->is_cut;
+	line->is_cut = false;
+	line->max = max;
+	if (is_cut)
 		log_put(line, STR("..."));
 	if (is_quoted)
 		log_put(line, STR("\""));
@@ -137,24 +158,29 @@ log_take_number(
 {
 	va_list *list = &source->arguments;
 	unsigned long long number;
+	long long with_sign = 0;
 	char digits[24];
-	long long with_sign;
-	int length;
+	size_t at = sizeof(digits);
 
 	if (kind == 'd') {
 		with_sign = size == 'L'   ? va_arg(*list, long long)
 		            : size == 'l' ? va_arg(*list, long)
 		                          : va_arg(*list, int);
-		length = snprintf(digits, sizeof(digits), "%lld", with_sign);
+		number = (unsigned long long)with_sign;
+		if (with_sign < 0)
+			number = 0 - number;
 	} else {
 		number = size == 'L'   ? va_arg(*list, unsigned long long)
 		         : size == 'l' ? va_arg(*list, unsigned long)
 		         : size == 'z' ? va_arg(*list, size_t)
 		                       : va_arg(*list, unsigned);
-		length = snprintf(digits, sizeof(digits), "%llu", number);
 	}
-	CHECK(length > 0 && (size_t)length < sizeof(digits));
-	log_put(field, str_of(digits, (size_t)length));
+	do
+		digits[--at] = (char)('0' + number % 10);
+	while ((number /= 10) > 0);
+	if (with_sign < 0)
+		digits[--at] = '-';
+	log_put(field, str_of(digits + at, sizeof(digits) - at));
 }
 
 /* One conversion, behind its "%": s, .*s, and d and u with l, ll and z.  The

@@ -9,11 +9,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The C library keeps small blocks that were freed for malloc() alone, and
+   calloc() goes the long way. */
+#define MEM_SMALL 1024
+
 void *
 mem_new(size_t count, size_t size)
 {
-	void *p = calloc(count ? count : 1, size ? size : 1);
+	size_t bytes;
+	void *p;
 
+	CHECK(!__builtin_mul_overflow(
+	    count ? count : 1, size ? size : 1, &bytes));
+	if (bytes > MEM_SMALL) {
+		p = calloc(bytes, 1);
+	} else {
+		p = malloc(bytes);
+		if (p != NULL)
+			memset(p, 0, bytes);
+	}
 	CHECK(p != NULL);
 	return p;
 }

@@ -30,6 +30,7 @@ enum record_kind {
 	RECORD_FILE_FAILED,
 	RECORD_INCLUDE,
 	RECORD_INCLUDE_FAILED,
+	RECORD_FILE_OTHERS, /* not only root and we may write to it */
 };
 
 /* Why the open file FD is not to be read, or NULL. */
@@ -49,9 +50,20 @@ file_refusal(int fd)
 	return NULL;
 }
 
+/* True if nobody but root and we may write to the open file FD. */
+static bool
+file_is_ours(int fd)
+{
+	struct stat status;
+
+	return fstat(fd, &status) == 0 &&
+	       (status.st_uid == 0 || status.st_uid == geteuid()) &&
+	       (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
 /* Reads the file PATH into TEXT; NULL, or why not. */
 static const char *
-file_read(struct str path, struct buf *text)
+file_read(struct str path, struct buf *text, bool *is_ours_out)
 {
 	char name[ALIAS_PATH_MAX + 1];
 	const char *wrong;
@@ -67,6 +79,7 @@ file_read(struct str path, struct buf *text)
 	if (fd < 0)
 		return strerror(errno);
 	wrong = file_refusal(fd);
+	*is_ours_out = file_is_ours(fd);
 	while (wrong == NULL) {
 		space = buf_space(text, 65536);
 		if (space == NULL) {
@@ -88,12 +101,13 @@ file_read(struct str path, struct buf *text)
 static const char *
 file_read_as_nobody(struct str path, struct buf *text)
 {
+	bool is_ours; /* of no interest */
 	const char *wrong;
 	gid_t *groups;
 	int count;
 
 	if (geteuid() != 0)
-		return file_read(path, text);
+		return file_read(path, text, &is_ours);
 	count = getgroups(0, NULL);
 	if (count < 0)
 		return strerror(errno);
@@ -107,7 +121,7 @@ file_read_as_nobody(struct str path, struct buf *text)
 	(void)setfsuid(NOBODY);
 	/* They answer with what was, and -1 changes nothing. */
 	wrong = setfsuid((uid_t)-1) == NOBODY && setfsgid((gid_t)-1) == NOBODY
-	            ? file_read(path, text)
+	            ? file_read(path, text, &is_ours)
 	            : strerror(EPERM);
 	(void)setfsuid(geteuid());
 	(void)setfsgid(getegid());
@@ -135,15 +149,18 @@ gather_file(struct alias_table *table, struct buf *out, struct str path,
 {
 	enum record_kind kind = is_include ? RECORD_INCLUDE : RECORD_FILE;
 	struct buf text;
+	bool is_ours = false;
 	const char *wrong;
 
 	buf_init(&text, ALIAS_TEXT_MAX + 65536);
 	wrong = is_include ? file_read_as_nobody(path, &text)
-	                   : file_read(path, &text);
+	                   : file_read(path, &text, &is_ours);
 	/* Room is kept for the reasons that may follow. */
 	if (wrong == NULL &&
 	    buf_size(&text) + ALIAS_RECORDS_MAX / 8 > buf_room(out))
 		wrong = "is too large, with the others";
+	if (wrong == NULL && !is_include && !is_ours)
+		kind = RECORD_FILE_OTHERS;
 	if (wrong != NULL)
 		record_put(out, kind + 1, path, str_from(wrong));
 	else
@@ -184,6 +201,8 @@ take_record(
 		return -EINVAL;
 	switch (kind) {
 	case RECORD_FILE:
+	case RECORD_FILE_OTHERS:
+		alias_table_trust(table, kind == RECORD_FILE);
 		alias_table_read(table, path, text);
 		return 0;
 	case RECORD_INCLUDE:

@@ -21,10 +21,13 @@
 #include "net/writer.h"
 #include "os/machine.h"
 #include "os/os.h"
+#include "os/remover.h"
 #include "role/roles.h"
 #include "store/ram/ram.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -35,6 +38,10 @@
 #include <unistd.h>
 
 #define CHILD_ADDRESSES_MAX 256 /* of the machine that are kept */
+#define CHILD_REMOVERS      4   /* threads */
+/* Free memory that a role keeps.  By default it is given back 128 KB at a time,
+   and each page of a buffer is a fault again for the next message. */
+#define CHILD_MEMORY_KEPT (4 << 20)
 
 struct child {
 	enum role_kind kind;
@@ -44,7 +51,8 @@ struct child {
 	void *role;
 	/* Of the queue role. */
 	struct writer *writer;
-	struct os *os;
+	struct remover *remover;
+	struct os *os, *state; /* the latter may be NULL */
 	struct store *store;
 };
 
@@ -66,6 +74,9 @@ child_ops(enum role_kind kind)
 	case ROLE_MASTER:
 	case ROLE_SPAWNER:
 	case ROLE_HELPER:
+	case ROLE_ALIAS:
+	case ROLE_RUNNER:
+	case ROLE_WATCHER:
 	case ROLE_KINDS:
 		break;
 	}
@@ -99,7 +110,8 @@ child_ignore_signals(void)
 	CHECK(sigprocmask(SIG_SETMASK, &none, NULL) == 0);
 }
 
-/* How many descriptors stand from CHILD_FD_FIRST on. */
+/* How many descriptors stand from CHILD_FD_FIRST on; of the queue role the
+   second one may be missing. */
 static size_t
 child_given_count(const struct child *child)
 {
@@ -114,11 +126,16 @@ child_given_count(const struct child *child)
 	case ROLE_PICKUP:
 		return 1;
 	case ROLE_QUEUE:
-		return places_is_ram(child->conf) ? 0 : 1;
+		if (places_is_ram(child->conf))
+			return 0;
+		return store_place_is_mqueue(child->conf) ? 2 : 1;
 	case ROLE_DELIVER:
 	case ROLE_MASTER:
 	case ROLE_SPAWNER:
 	case ROLE_HELPER:
+	case ROLE_ALIAS:
+	case ROLE_RUNNER:
+	case ROLE_WATCHER:
 	case ROLE_KINDS:
 		break;
 	}
@@ -159,6 +176,9 @@ child_user(const struct child *child)
 	case ROLE_MASTER:
 	case ROLE_SPAWNER:
 	case ROLE_HELPER:
+	case ROLE_ALIAS:
+	case ROLE_RUNNER:
+	case ROLE_WATCHER:
 	case ROLE_KINDS:
 		break;
 	}
@@ -189,7 +209,8 @@ static int
 child_confine(struct child *child)
 {
 	struct privilege_user user;
-	int error, directory_fd = -1;
+	int error, directory_fds[2] = {CHILD_FD_FIRST, CHILD_FD_FIRST + 1};
+	size_t directory_count = 0;
 	bool is_anybodys = child->kind == ROLE_QUEUE &&
 	                   store_place_is_anybodys(child->conf, CHILD_FD_FIRST);
 
@@ -205,11 +226,15 @@ child_confine(struct child *child)
 		child_watch(child);
 	if ((child->kind == ROLE_QUEUE || child->kind == ROLE_PICKUP) &&
 	    child_given_count(child) > 0)
-		directory_fd = CHILD_FD_FIRST;
+		directory_count = child->state != NULL ? 2 : 1;
 	if (error == 0)
-		error = sandbox_lock(child->kind, directory_fd);
+		error = sandbox_lock_in(
+		    child->kind, directory_fds, directory_count);
 	if (error == 0 && child->kind == ROLE_QUEUE)
 		child->writer = writer_new();
+	if (error == 0 && child->kind == ROLE_QUEUE &&
+	    store_place_is_mqueue(child->conf))
+		child->remover = remover_new(CHILD_REMOVERS);
 	if (error == 0)
 		error = sandbox_seal(child->kind);
 	if (error < 0)
@@ -236,8 +261,9 @@ child_open_store(struct child *child)
 		return 0;
 	}
 	child->os = os_real_new(CHILD_FD_FIRST);
-	error = store_place_open(
-	    child->conf, child->os, child_store_lost, &child->store);
+	child->os->remover = child->remover;
+	error = store_place_open(child->conf, child->os, child->state,
+	    child_store_lost, &child->store);
 	if (error < 0)
 		log_event(LOG_ERROR, "store-failed", "", "error=%s",
 		    strerror(-error));
@@ -292,6 +318,9 @@ child_new_role(struct child *child)
 	case ROLE_MASTER:
 	case ROLE_SPAWNER:
 	case ROLE_HELPER:
+	case ROLE_ALIAS:
+	case ROLE_RUNNER:
+	case ROLE_WATCHER:
 	case ROLE_KINDS:
 		return -EINVAL;
 	}
@@ -322,6 +351,9 @@ child_free_role(struct child *child)
 	case ROLE_MASTER:
 	case ROLE_SPAWNER:
 	case ROLE_HELPER:
+	case ROLE_ALIAS:
+	case ROLE_RUNNER:
+	case ROLE_WATCHER:
 	case ROLE_KINDS:
 		break;
 	}
@@ -363,6 +395,9 @@ child_enter(struct child *child)
 	given = child_given_count(child);
 	if (close_range((unsigned)(CHILD_FD_FIRST + given), ~0U, 0) < 0)
 		return -errno;
+	if (child->kind == ROLE_QUEUE && given == 2 &&
+	    fcntl(CHILD_FD_FIRST + 1, F_GETFD) >= 0)
+		child->state = os_real_new(CHILD_FD_FIRST + 1);
 	log_target_set(child->conf);
 	/* The first conversion of a time opens the zone's file. */
 	tzset();
@@ -385,6 +420,15 @@ child_enter(struct child *child)
 	return error;
 }
 
+/* Has free memory kept; where the C library knows no such wish nothing is
+   lost. */
+static void
+child_keep_memory(void)
+{
+	(void)mallopt(M_TRIM_THRESHOLD, CHILD_MEMORY_KEPT);
+	(void)mallopt(M_MMAP_THRESHOLD, CHILD_MEMORY_KEPT);
+}
+
 int
 child_main(enum role_kind kind, bool is_run)
 {
@@ -396,6 +440,7 @@ child_main(enum role_kind kind, bool is_run)
 	(void)prctl(PR_SET_NAME, name, 0, 0, 0);
 	log_set(stderr_log_line, LOG_NOTE);
 	child_ignore_signals();
+	child_keep_memory();
 	error = child_enter(&child);
 	if (error == 0)
 		net_run(child.net);
@@ -405,8 +450,11 @@ child_main(enum role_kind kind, bool is_run)
 	writer_free(child.writer);
 	if (child.store != NULL)
 		child.store->ops->close(child.store);
+	remover_free(child.remover);
 	if (child.os != NULL)
 		os_free(child.os);
+	if (child.state != NULL)
+		os_free(child.state);
 	if (child.conf != NULL)
 		conf_free(child.conf);
 	if (error == -EWOULDBLOCK)

@@ -37,7 +37,7 @@ print_time(long long seconds, char text[PRINT_TIME])
 void
 ctl_print_json(const json_t *item)
 {
-	char *line = json_dumps(item, JSON_COMPACT);
+	char *line = json_dumps(item, JSON_COMPACT | JSON_ENSURE_ASCII);
 
 	if (line != NULL)
 		puts(line);
@@ -98,6 +98,8 @@ ctl_print_message(struct ctl_print *p, const json_t *item)
 		printf("arrival:   %s\n", when);
 		print_time(ctl_number(item, "expire"), when);
 		printf("expire:    %s\n", when);
+		if (ctl_text(item, "reason")[0] != '\0')
+			printf("stopped:   %s\n", ctl_text(item, "reason"));
 		snprintf(
 		    p->last_id, sizeof(p->last_id), "%s", ctl_text(item, "id"));
 	}

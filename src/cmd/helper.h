@@ -4,8 +4,6 @@
 
 #include "base/str.h"
 
-#define HELPER_WAIT_MS 600000 /* longest silence of the deliver role */
-
 /* Works for the deliver role at FD; the exit status.  Called in a process of
    its own that has no other descriptors. */
 int helper_main(struct str path, struct str hostname, int fd);

@@ -62,7 +62,7 @@ master_child_fds(const struct master_child *child,
     const struct master_start *start, int channel, size_t *count_out)
 {
 	const struct places *places = start->places;
-	int *fds = mem_new(places->listen_count + 4, sizeof(int));
+	int *fds = mem_new(places->listen_count + 5, sizeof(int));
 	size_t count = 0;
 
 	fds[count++] = channel;
@@ -78,6 +78,8 @@ master_child_fds(const struct master_child *child,
 		fds[count++] = places->control_fd;
 	if (child->kind == ROLE_QUEUE && places->spool_fd >= 0)
 		fds[count++] = places->spool_fd;
+	if (child->kind == ROLE_QUEUE && places->state_fd >= 0)
+		fds[count++] = places->state_fd;
 	*count_out = count;
 	return fds;
 }

@@ -82,12 +82,20 @@ dirs_add(struct mqueue_dirs *dirs, const char *name)
 	free(df);
 }
 
-/* True for what a directory entry is called when it is a control file. */
+/* True if the entry NAME of PATH is a control file. */
 static bool
-is_control_file(const char *name)
+is_control_file(const char *path, const char *name)
 {
-	return (name[0] == 'q' || name[0] == 'h' || name[0] == 'Q') &&
-	       name[1] == 'f' && name[2] != '\0';
+	char *full;
+	bool is_file;
+
+	if ((name[0] != 'q' && name[0] != 'h' && name[0] != 'Q') ||
+	    name[1] != 'f' || name[2] == '\0')
+		return false;
+	full = text_join(path, "/", name);
+	is_file = !is_directory(full);
+	free(full);
+	return is_file;
 }
 
 /* True if PATH holds control files, in itself or in qf/. */
@@ -103,7 +111,7 @@ is_queue(const char *path)
 	if (stream == NULL)
 		return is_one;
 	while (!is_one && (entry = readdir(stream)) != NULL)
-		is_one = is_control_file(entry->d_name);
+		is_one = is_control_file(path, entry->d_name);
 	closedir(stream);
 	return is_one;
 }
@@ -221,7 +229,7 @@ mqueue_dirs_find(
 		return 0;
 	}
 	error = dirs_add_below(dirs, &below);
-	if (error == 0 && dirs->count == 0 && !has_star)
+	if (error == 0 && dirs->count == 0)
 		dirs_add(dirs, "");
 	return error;
 }

@@ -3,12 +3,12 @@
  * means as a list of directories.
  *
  *   DIR     holds the files itself, or some of them in DIR/qf, DIR/df, DIR/xf
- *   DIR/q*  every directory DIR/q... is such a directory
+ *   DIR/q*  every directory DIR/q... is such a directory; if there is none, DIR
  *
- * As our store does, DIR also means all directories below it, if it holds no
- * control file itself and they do.  A queue group is the directories below the
- * base that have its name, with digits behind it or not; the group "mqueue" is
- * what QueueDirectory names.
+ * As our store does (store/mqueue/mqueue.h), DIR also means the directories in
+ * it, if it holds no control file itself and they do.  A queue group is the
+ * directories below the base that have its name, with digits behind it or not;
+ * the group "mqueue" is what QueueDirectory names.
  */
 #ifndef CMD_MQUEUE_DIRS_H
 #define CMD_MQUEUE_DIRS_H

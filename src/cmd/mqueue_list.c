@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #define QUEUE_LOAD_DEFAULT 8 /* QueueLA */
+#define DAY                86400
 #define DATA_NAME_MAX      (MQUEUE_PATH_MAX + MQUEUE_NAME_MAX)
 
 /* A listing of one directory. */
@@ -103,11 +105,12 @@ size_below(const char *path, const char *directory, const char *name)
 	return status.st_size;
 }
 
-/* A name out of a control file that leads nowhere else. */
+/* A name out of a control file that leads nowhere else; "." is the base. */
 static bool
 name_is_plain(struct str text)
 {
-	return text.size > 0 && text.size < 256 && text.data[0] != '.' &&
+	return text.size > 0 && text.size < 256 &&
+	       (text.data[0] != '.' || text.size == 1) &&
 	       str_find(text, '/') == text.size;
 }
 
@@ -142,19 +145,56 @@ size_elsewhere(const struct list *list, struct str text, const char *data)
 	return size;
 }
 
+/* True if the message was tried so short a time ago that it is not to be tried
+   again; *AGE_S_OUT is that time. */
+static bool
+list_is_young(const struct list *list, struct str text, int64_t *age_s_out)
+{
+	const struct mqueue_want *want = &list->look->want;
+	int64_t attempts = 0, tried_s = 0;
+	struct str line;
+	size_t at = 0;
+
+	while (mqueue_line_next(text, &at, &line)) {
+		if (line.size > 0 && line.data[0] == 'K')
+			tried_s = mqueue_number(str_skip(line, 1));
+		if (line.size > 0 && line.data[0] == 'N')
+			attempts = mqueue_number(str_skip(line, 1));
+	}
+	return attempts > 0 && tried_s <= want->now_s &&
+	       !__builtin_sub_overflow(want->now_s, tried_s, age_s_out) &&
+	       *age_s_out < want->age_min_s;
+}
+
+/* sendmail looks for a data file in other directories only when it is time to
+   try the message again; it says so. */
+static void
+list_too_young(const struct list *list, const char *id, int64_t age_s)
+{
+	if (!list->options->is_verbose)
+		return;
+	fprintf(list->out, "%s: too young (", id);
+	if (age_s >= DAY)
+		fprintf(list->out, "%" PRId64 "+", age_s / DAY);
+	fprintf(list->out, "%02d:%02d:%02d)\n", (int)(age_s % DAY / 3600),
+	    (int)(age_s % 3600 / 60), (int)(age_s % 60));
+}
+
 /* The size of the data file.  Where there is none, sendmail's own complaint
    stands in the middle of the line. */
 static int64_t
 list_size(const struct list *list, const char *id, struct str text)
 {
 	char data[MQUEUE_NAME_MAX + 1] = "df";
-	int64_t size;
+	int64_t size, age_s;
 
 	memcpy(data + 2, id, strlen(id) + 1);
 	size = size_below(list->dir->df_path, "", data);
 	if (size < 0)
 		size = size_elsewhere(list, text, data);
-	if (size < 0 && text.size > 0)
+	if (size < 0 && list_is_young(list, text, &age_s))
+		list_too_young(list, id, age_s);
+	else if (size < 0 && text.size > 0)
 		fprintf(list->out, "readqf: cannot open %s%s: %s\n",
 		    list->dir->df_name, data, strerror(ENOENT));
 	return size;

@@ -78,6 +78,22 @@ is_unchanged(const struct quarantine *q, struct job *job)
 	       there.st_nlink == job->status.st_nlink;
 }
 
+/* What anybody may have written is not believed, nor what may be a file of
+   somebody else under another name.  Who may write to the directory may write
+   to it (store/mqueue/mqueue_directories.c). */
+static bool
+is_believed(const struct quarantine *q, const struct job *job)
+{
+	struct stat directory;
+
+	if ((job->status.st_mode & S_IWOTH) != 0 || job->status.st_nlink != 1)
+		return false;
+	return (job->status.st_mode & S_IWGRP) == 0 ||
+	       (fstat(q->fd, &directory) == 0 &&
+		   (directory.st_mode & S_IWGRP) != 0 &&
+		   directory.st_gid == job->status.st_gid);
+}
+
 /* Opens and locks the control file: true if it can be worked on. */
 static bool
 job_lock(const struct quarantine *q, struct job *job)
@@ -100,10 +116,7 @@ job_lock(const struct quarantine *q, struct job *job)
 		skip(job->id, "%s", "");
 		return false;
 	}
-	/* What anybody may have written is not believed, nor what may be a file
-	   of somebody else under another name. */
-	if ((job->status.st_mode & (S_IWGRP | S_IWOTH)) != 0 ||
-	    job->status.st_nlink != 1) {
+	if (!is_believed(q, job)) {
 		skip(job->id, "%s", "");
 		return false;
 	}
@@ -164,8 +177,11 @@ job_create(const struct quarantine *q, struct job *job)
 	if (flock(job->new_fd, LOCK_EX | LOCK_NB) < 0 ||
 	    fchmod(job->new_fd, mode) < 0)
 		return -errno;
+	/* Without the right to give files away it is the directory's owner's,
+	   as what a run writes. */
 	if (geteuid() == 0 &&
-	    fchown(job->new_fd, job->status.st_uid, job->status.st_gid) < 0)
+	    fchown(job->new_fd, job->status.st_uid, job->status.st_gid) < 0 &&
+	    errno != EPERM)
 		return -errno;
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include "net/privilege.h"
 #include "role/pickup.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -26,6 +27,14 @@
 #define PLACES_SUBMISSION_MODE 0666
 /* sendmail, with the directory's group, adds files and syncs the directory. */
 #define PLACES_DROP_MODE 03770
+#define PLACES_STATE     "state" /* in the drop directory */
+
+/* What a spool, and a drop directory, have in them. */
+#define PLACES_MARKS 3
+static const char *const spool_marks[PLACES_MARKS] = {
+    "lock", "log", "queue.db"};
+static const char *const drop_marks[PLACES_MARKS] = {
+    DROP_DIR_TEMP, DROP_DIR_NEW, PICKUP_DIR_BAD};
 
 union places_sockaddr {
 	struct sockaddr any;
@@ -175,17 +184,23 @@ places_make_parent(const char *path)
 	free(parent);
 }
 
-/* Removes the socket of a daemon that is gone: 0, or -EADDRINUSE if one
-   answers there. */
+/* Removes the socket of a daemon that is gone: 0, -EADDRINUSE if one answers
+   there, -EEXIST if what has the name is no socket. */
 static int
 places_remove_stale(const union places_sockaddr *to)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct stat status;
 	int error = 0;
 
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, &to->any, sizeof(to->local)) == 0 || errno == EAGAIN)
+	/* A connection to any file is refused. */
+	if (lstat(to->local.sun_path, &status) == 0 &&
+	    !S_ISSOCK(status.st_mode))
+		error = -EEXIST;
+	else if (connect(fd, &to->any, sizeof(to->local)) == 0 ||
+		 errno == EAGAIN)
 		error = -EADDRINUSE;
 	else if (errno == ECONNREFUSED && unlink(to->local.sun_path) < 0)
 		error = -errno;
@@ -281,10 +296,37 @@ places_is_ram(const struct conf *conf)
 	return store_place_is_ram(conf);
 }
 
+/* True if the directory FD has files, and none by a name in MARKS: it is
+   somebody else's, such as one that was named by mistake. */
+static bool
+places_is_foreign(int fd, const char *const marks[PLACES_MARKS])
+{
+	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *directory = copy < 0 ? NULL : fdopendir(copy);
+	bool is_ours = false, has_files = false;
+	const struct dirent *entry;
+
+	if (directory == NULL) {
+		if (copy >= 0)
+			close(copy);
+		return false;
+	}
+	while (!is_ours && (entry = readdir(directory)) != NULL) {
+		for (size_t i = 0; i < PLACES_MARKS; i++)
+			is_ours |= strcmp(entry->d_name, marks[i]) == 0;
+		/* The top of a file system may have this. */
+		has_files |= entry->d_name[0] != '.' &&
+		             strcmp(entry->d_name, "lost+found") != 0;
+	}
+	closedir(directory);
+	return has_files && !is_ours;
+}
+
 /* The directory, made if need be, of the queue role's user: a descriptor or
    -errno. */
 static int
-places_open_directory(const char *path, const struct privilege_user *user)
+places_open_directory(const char *path, const char *const marks[PLACES_MARKS],
+    const struct privilege_user *user)
 {
 	int fd, error = 0;
 
@@ -293,7 +335,10 @@ places_open_directory(const char *path, const struct privilege_user *user)
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return -errno;
-	if (geteuid() == 0 && fchown(fd, user->uid, user->gid) < 0)
+	if (places_is_foreign(fd, marks))
+		error = -ENOTEMPTY;
+	if (error == 0 && geteuid() == 0 &&
+	    fchown(fd, user->uid, user->gid) < 0)
 		error = -errno;
 	if (error == 0 && fchmod(fd, 0700) < 0)
 		error = -errno;
@@ -312,13 +357,19 @@ places_open_mqueue(const char *path, const struct privilege_user *user)
 	/* What was made here may have been changed for a link. */
 	int fd = open(path,
 	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | (is_made ? O_NOFOLLOW : 0));
-	int error;
+	struct stat status;
+	int error = 0;
 
 	if (fd < 0)
 		return -errno;
-	if (!is_made || geteuid() != 0 || fchown(fd, user->uid, user->gid) == 0)
+	if (is_made && geteuid() == 0 && fchown(fd, user->uid, user->gid) < 0)
+		error = -errno;
+	if (error == 0 && fstat(fd, &status) < 0)
+		error = -errno;
+	if (error == 0 && geteuid() == 0)
+		error = store_place_check_walls(&status);
+	if (error == 0)
 		return fd;
-	error = -errno;
 	close(fd);
 	return error;
 }
@@ -342,7 +393,7 @@ places_open_spool(
 	else if (fd == 0 && store_place_is_mqueue(conf))
 		fd = places_open_mqueue(path, &user);
 	else if (fd == 0)
-		fd = places_open_directory(path, &user);
+		fd = places_open_directory(path, spool_marks, &user);
 	if (fd < 0)
 		log_event(LOG_ERROR, "spool-failed", "", "path=%s error=%s",
 		    path, strerror(-fd));
@@ -388,7 +439,7 @@ places_make_part(
 static int
 places_make_drop(const char *path, const struct privilege_user *user)
 {
-	int fd = places_open_directory(path, user), error;
+	int fd = places_open_directory(path, drop_marks, user), error;
 
 	if (fd < 0)
 		return fd;
@@ -441,8 +492,39 @@ places_open_drop(
 	places->drop_fd = fd < 0 ? -1 : fd;
 }
 
-static const struct places places_none = {
-    .control_fd = -1, .submission_fd = -1, .spool_fd = -1, .drop_fd = -1};
+/* Beside a queue directory of sendmail's, which shall be empty in the end: a
+   part of the drop directory, of whoever has the queue.  Without it the queue
+   role forgets at its end which hosts are in trouble. */
+static void
+places_open_state(
+    const struct conf *conf, const struct places *old, struct places *places)
+{
+	struct privilege_user user;
+	int error = 0;
+
+	if (old != NULL && old->state_fd >= 0)
+		places->state_fd = fcntl(old->state_fd, F_DUPFD_CLOEXEC, 0);
+	if (old != NULL || places->drop_fd < 0 || !store_place_is_mqueue(conf))
+		return;
+	error = store_place_owner(places->spool_fd, &user);
+	if (error == 0)
+		error = places_make_part(
+		    places->drop_fd, PLACES_STATE, 0700, &user);
+	if (error == 0)
+		places->state_fd = openat(places->drop_fd, PLACES_STATE,
+		    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (error == 0 && places->state_fd < 0)
+		error = -errno;
+	if (error < 0)
+		log_event(
+		    LOG_WARN, "mqueue-state", "", "error=%s", strerror(-error));
+}
+
+static const struct places places_none = {.control_fd = -1,
+    .submission_fd = -1,
+    .spool_fd = -1,
+    .drop_fd = -1,
+    .state_fd = -1};
 
 int
 places_open(
@@ -460,6 +542,8 @@ places_open(
 		error = places_open_submission(conf, old, places_out);
 	if (error == 0)
 		places_open_drop(conf, old, places_out);
+	if (error == 0)
+		places_open_state(conf, old, places_out);
 	if (error < 0)
 		places_close(places_out, old);
 	return error;
@@ -503,6 +587,8 @@ places_close(struct places *places, const struct places *next)
 		close(places->spool_fd);
 	if (places->drop_fd >= 0)
 		close(places->drop_fd);
+	if (places->state_fd >= 0)
+		close(places->state_fd);
 	places_forget_path(
 	    places->control_path, next != NULL ? next->control_path : NULL);
 	places_forget_path(places->submission_path,

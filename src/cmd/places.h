@@ -20,6 +20,7 @@ struct places {
 	char *submission_path; /* likewise removed */
 	int spool_fd;          /* -1: the store is in memory */
 	int drop_fd;           /* -1: none, or it cannot be had */
+	int state_fd; /* what a queue of sendmail's has no place for; or -1 */
 };
 
 /* Opens all of it.  What OLD (may be NULL) has open at the same address is

@@ -173,6 +173,7 @@ daemon_words(struct sendqd_words *words, const struct sendmail_options *options,
 	daemon_place(words, options, conf, place);
 	run_words_times(words, options);
 	run_words_limits(words, options);
+	run_words_name(words, options);
 	/* In the background nobody reads its standard error. */
 	if (options->mode != SENDMAIL_FOREGROUND &&
 	    str_equal(conf->log, STR("stderr")))

@@ -1,8 +1,12 @@
 /*
- * Looking for what is damaged before a run.  Each control file is read as the
- * store reads it; one that somebody holds locked is passed over, for he may be
- * writing it.  The lines and their status are those of sendmail's readqf();
- * "Running" counts the damaged ones among themselves.
+ * Looking for what is damaged.  Each control file is read as the store reads
+ * it; one that somebody holds locked is passed over, for he may be writing it.
+ * The lines and their status are those of sendmail's readqf(); "Running" counts
+ * the damaged ones among themselves.
+ *
+ * To read every file before each run would take a tenth of its time.  What is
+ * damaged is still there afterwards, under its name or as Qf: of a silent run
+ * of all that waits only the names that were there before are remembered.
  */
 #include "cmd/run_damage.h"
 #include "base/mem.h"
@@ -13,6 +17,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +32,18 @@
 struct damage {
 	char name[MQUEUE_NAME_MAX + 1];
 	int status;
+	bool is_sent; /* all but a header that is none */
+	char header[DAMAGE_LINE_MAX];
 	char line[DAMAGE_LINE_MAX];
+};
+
+struct run_damage {
+	const struct sendmail_options *options;
+	int status;
+	struct mqueue_look look;
+	struct mqueue_dirs dirs;
+	/* What was set aside before, of each directory; NULL: it is told. */
+	struct mqueue_scan *before;
 };
 
 /* Those of one directory. */
@@ -35,6 +51,7 @@ struct damages {
 	const struct mqueue_dirs *dirs;
 	const struct mqueue_dir *dir;
 	struct buf *text; /* of one file */
+	bool is_after;    /* the run */
 	struct damage *list;
 	size_t count, capacity;
 };
@@ -106,6 +123,21 @@ damage_describe(
 	damage->status = EX_SOFTWARE;
 }
 
+/* A header without a name is left out, and the rest is sent.  sendmail shows it
+   up to the end of its condition. */
+static void
+damage_describe_header(struct damage *damage, struct str header)
+{
+	char text[QF_PROBLEM_MAX * 4 + 8];
+	size_t size = str_find(str_skip(header, 1), '?') + 1;
+
+	if (str_starts(header, STR("?")) && size < header.size)
+		header = str_head(header, size);
+	damage_escape(text, sizeof(text), str_head(header, QF_PROBLEM_MAX));
+	snprintf(damage->header, sizeof(damage->header),
+	    "header syntax error, line \"%s\"", text);
+}
+
 /* 0 if there is a data file with this path, else -errno. */
 static int
 damage_data_at(const char *directory, const char *part, struct str name)
@@ -147,7 +179,25 @@ damage_data(const struct damages *damages, const struct qf *q, struct str data)
 	return error;
 }
 
-/* True if the file with this text is damaged: then DAMAGE says how. */
+/* True if a d line may have this text: it names a directory of the queue. */
+static bool
+damage_knows_directory(const struct damages *damages, struct str name)
+{
+	char path[MQUEUE_PATH_MAX * 2];
+	struct stat status;
+
+	if (name.size == 0 || str_equal(name, STR(".")))
+		return true;
+	if (name.data[0] == '.' || name.size > NAME_MAX ||
+	    str_find(name, '/') < name.size)
+		return false;
+	snprintf(
+	    path, sizeof(path), "%s/%.*s", damages->dirs->base, STR_ARG(name));
+	return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+/* True if the file with this text is damaged: then DAMAGE says how.  NAME is
+   what it was called before the store set it aside. */
 static bool
 damage_judge(struct damages *damages, const struct stat *status,
     const char *name, struct damage *damage)
@@ -155,13 +205,15 @@ damage_judge(struct damages *damages, const struct stat *status,
 	char data[MQUEUE_NAME_MAX + 1] = "df";
 	struct qf_problem problem;
 	struct arena arena;
+	bool is_strange;
 	struct qf q;
 	int error;
 
 	memcpy(damage->name, name, strlen(name) + 1);
 	memcpy(data + 2, name + 2, strlen(name + 2) + 1);
 	damage->status = EX_OK;
-	damage->line[0] = '\0';
+	damage->is_sent = false;
+	damage->header[0] = damage->line[0] = '\0';
 	arena_init(&arena, QF_ARENA_SIZE(buf_size(damages->text)));
 	error = qf_read(buf_str(damages->text), &arena, &q, &problem);
 	if (error == -EBADMSG && problem.kind != QF_EMPTY)
@@ -175,15 +227,25 @@ damage_judge(struct damages *damages, const struct stat *status,
 			damage->status = EX_OSERR;
 		}
 	}
+	if (q.header_bad_count > 0)
+		damage_describe_header(damage, q.header_bad);
+	is_strange = problem.kind == QF_EMPTY ||
+	             !damage_knows_directory(damages, q.data_directory);
 	arena_fini(&arena);
 	/* Of one that others could write, sendmail only logs it. */
-	return damage->status != EX_OK || (status->st_mode & 022) != 0;
+	if (damage->status != EX_OK || is_strange || (status->st_mode & 022))
+		return true;
+	damage->is_sent = damage->header[0] != '\0';
+	if (damage->is_sent)
+		damage->status = EX_SOFTWARE;
+	return damage->is_sent;
 }
 
 static void
 damage_look(
     struct damages *damages, int directory, const struct mqueue_item *item)
 {
+	char name[MQUEUE_NAME_MAX + 1];
 	struct damage damage;
 	struct stat status;
 	int fd =
@@ -192,10 +254,13 @@ damage_look(
 
 	if (fd < 0)
 		return;
+	memcpy(name, item->name, sizeof(name));
+	if (damages->is_after && name[0] == 'Q')
+		name[0] = 'q';
 	is_damaged = flock(fd, LOCK_SH | LOCK_NB) == 0 &&
 	             fstat(fd, &status) == 0 &&
 	             mqueue_read(fd, damages->text) == 0 &&
-	             damage_judge(damages, &status, item->name, &damage);
+	             damage_judge(damages, &status, name, &damage);
 	close(fd);
 	if (!is_damaged)
 		return;
@@ -207,31 +272,26 @@ damage_look(
 	damages->list[damages->count++] = damage;
 }
 
-/* One directory: the last status that is not EX_OK, or it. */
+/* Looks at what is in SCAN: the last status that is not EX_OK, or it. */
 static int
-damage_directory(struct damages *damages,
-    const struct sendmail_options *options, struct mqueue_look *look)
+damage_scanned(struct damages *damages, const struct sendmail_options *options,
+    const struct mqueue_scan *scan)
 {
-	struct mqueue_scan scan;
-	int status = EX_OK;
+	int status = scan->strange_count > 0 ? EX_SOFTWARE : EX_OK;
 
 	damages->count = 0;
-	/* What cannot be read is told of when it is opened. */
-	if (mqueue_scan(&scan, look, damages->dir) == 0)
-		mqueue_sort(scan.items, scan.count, look->want.order);
-	for (size_t i = 0; i < scan.count; i++)
-		if (!scan.items[i].is_locked && !scan.items[i].is_young)
-			damage_look(damages, scan.fd, &scan.items[i]);
-	if (scan.strange_count > 0)
-		status = EX_SOFTWARE;
-	mqueue_scan_fini(&scan);
+	for (size_t i = 0; i < scan->count; i++)
+		if (!scan->items[i].is_locked && !scan->items[i].is_young)
+			damage_look(damages, scan->fd, &scan->items[i]);
 	for (size_t i = 0; i < damages->count; i++) {
 		const struct damage *damage = &damages->list[i];
 
-		if (options->is_verbose)
+		if (options->is_verbose && !damage->is_sent)
 			printf("\nRunning %s/%s (sequence %zu of %zu)\n",
 			    damages->dir->path, damage->name + 2, i + 1,
 			    damages->count);
+		if (damage->header[0] != '\0')
+			puts(damage->header);
 		if (damage->line[0] != '\0')
 			puts(damage->line);
 		if (damage->status != EX_OK)
@@ -240,30 +300,137 @@ damage_directory(struct damages *damages,
 	return status;
 }
 
-int
-run_damage_tell(const struct sendmail_options *options, struct str directory)
+static int
+damage_before(struct damages *damages, struct run_damage *run)
 {
-	struct mqueue_look look = mqueue_list_look(options);
-	struct mqueue_dirs dirs;
-	struct damages damages = {.dirs = &dirs, .text = &look.text};
-	struct str group = options->queue_group;
-	int status = EX_OK;
+	struct mqueue_scan scan;
+	int status;
 
+	/* What cannot be read is told of when it is opened. */
+	if (mqueue_scan(&scan, &run->look, damages->dir) == 0)
+		mqueue_sort(scan.items, scan.count, run->look.want.order);
+	status = damage_scanned(damages, run->options, &scan);
+	mqueue_scan_fini(&scan);
+	return status;
+}
+
+/* The names of what is set aside now; no file is opened. */
+static void
+damage_note(struct run_damage *run, size_t i)
+{
+	struct mqueue_look look = run->look;
+
+	look.want.queue = SENDMAIL_QUEUE_LOST;
+	look.want.order = MQUEUE_BY_NAME;
+	if (mqueue_scan(&run->before[i], &look, &run->dirs.list[i]) == 0)
+		mqueue_sort(
+		    run->before[i].items, run->before[i].count, MQUEUE_BY_NAME);
+}
+
+static int
+damage_compare(const void *a, const void *b)
+{
+	return strcmp(((const struct mqueue_item *)a)->name,
+	    ((const struct mqueue_item *)b)->name);
+}
+
+/* What is left of a directory, and what was set aside since BEFORE. */
+static int
+damage_after(struct damages *damages, struct run_damage *run,
+    const struct mqueue_scan *before)
+{
+	struct mqueue_look look = run->look;
+	struct mqueue_scan left, lost;
+	int status;
+
+	if (mqueue_scan(&left, &look, damages->dir) < 0) {
+		mqueue_scan_fini(&left);
+		return EX_OK;
+	}
+	look.want.queue = SENDMAIL_QUEUE_LOST;
+	(void)!mqueue_scan(&lost, &look, damages->dir);
+	for (size_t i = 0; i < lost.count; i++) {
+		struct mqueue_item *item = &lost.items[i];
+
+		if (before->count > 0 &&
+		    bsearch(item, before->items, before->count, sizeof(*item),
+			damage_compare) != NULL)
+			continue;
+		left.items =
+		    mem_resize(left.items, left.count + 1, sizeof(*left.items));
+		left.items[left.count++] = *item;
+		item->host = NULL;
+	}
+	mqueue_scan_fini(&lost);
+	mqueue_sort(left.items, left.count, look.want.order);
+	status = damage_scanned(damages, run->options, &left);
+	mqueue_scan_fini(&left);
+	return status;
+}
+
+/* Tells of each directory. */
+static void
+damage_tell(struct run_damage *run, bool is_after)
+{
+	struct damages damages = {
+	    .dirs = &run->dirs, .text = &run->look.text, .is_after = is_after};
+
+	for (size_t i = 0; i < run->dirs.count; i++) {
+		int status;
+
+		damages.dir = &run->dirs.list[i];
+		status = is_after ? damage_after(&damages, run, &run->before[i])
+		                  : damage_before(&damages, run);
+		if (status != EX_OK)
+			run->status = status;
+	}
+	fflush(stdout);
+	free(damages.list);
+}
+
+struct run_damage *
+run_damage_begin(const struct sendmail_options *options, struct str directory)
+{
+	struct run_damage *run = mem_new(1, sizeof(*run));
+	struct str group = options->queue_group;
+
+	run->options = options;
+	run->look = mqueue_list_look(options);
 	if (str_case_equal(group, MQUEUE_GROUP_ALL))
 		group = STR("");
 	/* What cannot be read is told of when it is opened. */
-	if (mqueue_dirs_find(&dirs, directory, group) == 0)
-		for (size_t i = 0; i < dirs.count; i++) {
-			int error;
+	if (mqueue_dirs_find(&run->dirs, directory, group) < 0) {
+		mqueue_dirs_fini(&run->dirs);
+		run->dirs = (struct mqueue_dirs){.count = 0};
+	}
+	if (options->is_verbose || options->select.count > 0 ||
+	    options->queue != SENDMAIL_QUEUE_NORMAL ||
+	    run->look.count_max > 0) {
+		damage_tell(run, false);
+		return run;
+	}
+	run->before = mem_new(run->dirs.count, sizeof(*run->before));
+	for (size_t i = 0; i < run->dirs.count; i++)
+		damage_note(run, i);
+	return run;
+}
 
-			damages.dir = &dirs.list[i];
-			error = damage_directory(&damages, options, &look);
-			if (error != EX_OK)
-				status = error;
-		}
-	fflush(stdout);
-	mqueue_dirs_fini(&dirs);
-	free(damages.list);
-	buf_fini(&look.text);
+int
+run_damage_end(struct run_damage *run)
+{
+	int status;
+
+	if (run == NULL)
+		return EX_OK;
+	if (run->before != NULL) {
+		damage_tell(run, true);
+		for (size_t i = 0; i < run->dirs.count; i++)
+			mqueue_scan_fini(&run->before[i]);
+	}
+	status = run->status;
+	mqueue_dirs_fini(&run->dirs);
+	buf_fini(&run->look.text);
+	free(run->before);
+	free(run);
 	return status;
 }

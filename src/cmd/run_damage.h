@@ -10,11 +10,15 @@
 #include "base/str.h"
 #include "cmd/sendmail_options.h"
 
-/* Prints them, of those that OPTIONS select in the queue DIRECTORY, and
-   "Running DIR/ID" before each where the run is verbose.  The exit status that
-   they are worth: EX_OK where there are none, EX_SOFTWARE, EX_OSERR (no data
-   file). */
-int run_damage_tell(
+struct run_damage;
+
+/* Before the run: prints those that OPTIONS select in the queue DIRECTORY, and
+   "Running DIR/ID" before each where the run is verbose.  Of a silent run of
+   all that waits they are printed when it is over. */
+struct run_damage *run_damage_begin(
     const struct sendmail_options *options, struct str directory);
+/* After it: the exit status that they are worth: EX_OK where there are none,
+   EX_SOFTWARE, EX_OSERR (no data file).  RUN is freed; NULL is fine. */
+int run_damage_end(struct run_damage *run);
 
 #endif

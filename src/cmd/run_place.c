@@ -67,6 +67,7 @@ run_place_find(const struct sendmail_options *options, const struct conf *conf,
 	struct str path = options->queue_directory;
 	struct str configured = place_path(conf->spool);
 	char base[RUN_PLACE_MAX];
+	int error;
 
 	*place_out = (struct run_place){.is_configured = path.size == 0};
 	path = place_out->is_configured ? configured : place_path(path);
@@ -89,11 +90,11 @@ run_place_find(const struct sendmail_options *options, const struct conf *conf,
 	if (access(base, R_OK | X_OK) == 0 ||
 	    (place_out->is_configured && errno == ENOENT))
 		return true;
-	fprintf(stderr,
-	    "can not chdir(%s/): %s\n"
-	    "Program mode requires special privileges, e.g., root or "
-	    "TrustedUser.\n",
-	    base, strerror(errno));
+	error = errno;
+	fprintf(stderr, "can not chdir(%s/): %s\n%s", base, strerror(error),
+	    error == EACCES ? "Program mode requires special privileges, e.g., "
+			      "root or TrustedUser.\n"
+			    : "");
 	return false;
 }
 

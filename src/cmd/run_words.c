@@ -7,6 +7,7 @@
 #define RUN_TIMEOUT_MS UINT64_C(86400000)  /* the longest that settings take */
 #define RUN_AGE_MS     UINT64_C(604800000) /* likewise */
 #define RUN_LOAD_MAX   UINT64_C(100000)    /* likewise */
+#define RUN_NAME_MAX   32                  /* bytes; likewise */
 
 void
 run_word_number(struct sendqd_words *words, const char *name, uint64_t value)
@@ -69,4 +70,24 @@ run_words_limits(
 	if (options->min_queue_age_ms > 0)
 		run_word_time(words, "queue-age",
 		    word_cut(options->min_queue_age_ms, RUN_AGE_MS));
+}
+
+void
+run_words_name(
+    struct sendqd_words *words, const struct sendmail_options *options)
+{
+	struct str label = str_head(options->syslog_label, RUN_NAME_MAX);
+	char name[RUN_NAME_MAX];
+
+	/* The setting has letters, digits and some signs. */
+	for (size_t i = 0; i < label.size; i++) {
+		char c = label.data[i];
+
+		name[i] = ascii_is_alpha(c) || ascii_is_digit(c) || c == '-' ||
+		                  c == '_' || c == '.'
+		              ? c
+		              : '_';
+	}
+	if (label.size > 0)
+		sendqd_word_set(words, "log-name", str_of(name, label.size));
 }

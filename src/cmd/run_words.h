@@ -20,4 +20,8 @@ void run_words_times(
 void run_words_limits(
     struct sendqd_words *words, const struct sendmail_options *options);
 
+/* -L. */
+void run_words_name(
+    struct sendqd_words *words, const struct sendmail_options *options);
+
 #endif

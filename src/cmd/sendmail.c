@@ -9,6 +9,7 @@
 #include "cmd/sendmail_print.h"
 #include "cmd/sendmail_run.h"
 #include "cmd/submit.h"
+#include "cmd/title.h"
 #include "cmd/view.h"
 #include "conf/conf.h"
 
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MESSAGES_MAX 65536
@@ -29,7 +31,8 @@ static const char sendmail_help[] =
     "       sendmail -q[TIME|f|p[TIME]|L|[!]{I|S|R|Q}TEXT] [-v]\n"
     "       sendmail -Q[REASON] [-q[!]{I|S|R|Q}TEXT...]\n"
     "       sendmail -bd|-bD [-qTIME]\n"
-    "       sendmail -bv ADDRESS...; mailq; newaliases; rmail RECIPIENT...\n"
+    "       sendmail -bt; sendmail -bv ADDRESS...\n"
+    "       mailq; newaliases; rmail RECIPIENT...\n"
     "\n"
     "  -t          the recipients stand in the message\n"
     "  -i          a line with only a dot does not end the message\n"
@@ -38,6 +41,7 @@ static const char sendmail_help[] =
     "  -N WHEN     never, or success, failure, delay: what is reported\n"
     "  -R WHAT     hdrs or full: what of the message a report has\n"
     "  -G          the header is left as it is\n"
+    "  -n          recipients are not looked up among the aliases\n"
     "  -oe MODE    p, m, q, w, e: how failures are told\n"
     "  -oQ DIR     the queue directory\n"
     "  -C FILE     the configuration, else $SENDQ_CONFIG, else\n"
@@ -68,6 +72,16 @@ sendmail_warn(const struct sendmail_options *options)
 		fprintf(stderr, "sendmail: SuperSafe is always on\n");
 }
 
+/* Times are those of TZ, as everywhere; the option is for others. */
+static void
+sendmail_set_zone(const struct sendmail_options *options)
+{
+	struct str zone = sendmail_set_find(options, STR("TimeZoneSpec"));
+
+	if (zone.size > 0 && setenv("TZ", zone.data, 1) == 0)
+		tzset();
+}
+
 static int
 sendmail_do(const struct sendmail_options *options)
 {
@@ -90,6 +104,7 @@ sendmail_do(const struct sendmail_options *options)
 	case SENDMAIL_PURGESTAT:
 		return sendmail_print(options);
 	case SENDMAIL_VERIFY:
+	case SENDMAIL_TRY:
 	case SENDMAIL_ALIASES:
 		return sendmail_aliases(options);
 	case SENDMAIL_CHECK:
@@ -129,6 +144,7 @@ main(int argc, char **argv)
 	struct buf messages;
 	int status;
 
+	argv = title_init(argc, argv);
 	if (rights_put_aside() < 0 || sendmail_fill_streams() < 0)
 		return EX_OSERR;
 	buf_init(&messages, MESSAGES_MAX);
@@ -139,6 +155,7 @@ main(int argc, char **argv)
 	    rights_give_up() < 0)
 		status = EX_OSERR;
 	if (status == EX_OK) {
+		sendmail_set_zone(&options);
 		sendmail_debug_places(&options);
 		status = sendmail_do(&options);
 	}

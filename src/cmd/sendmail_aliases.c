@@ -7,7 +7,9 @@
  */
 #include "cmd/sendmail_aliases.h"
 #include "cmd/conf_text.h"
+#include "cmd/sendmail_try.h"
 #include "cmd/sendmail_verify.h"
+#include "cmd/trusted.h"
 #include "conf/alias.h"
 #include "store/store.h"
 
@@ -124,8 +126,7 @@ aliases_check(
 	                outcome == ALIAS_LARGE;
 	/* Of the others the parser has told, or another alias is at fault. */
 	bool is_own =
-	    (outcome == ALIAS_TO_PROGRAM || outcome == ALIAS_TO_FILE ||
-		outcome == ALIAS_UNKNOWN) &&
+	    (outcome == ALIAS_TO_PROGRAM || outcome == ALIAS_UNKNOWN) &&
 	    str_equal(e.alias, entry->name);
 
 	if (is_whole || is_own)
@@ -232,9 +233,16 @@ sendmail_aliases(const struct sendmail_options *options)
 	conf = aliases_conf(options);
 	if (conf == NULL)
 		return EX_CONFIG;
-	status = options->mode == SENDMAIL_VERIFY
-	             ? sendmail_verify(conf, options)
-	             : aliases_renew(options, conf);
+	if (options->mode == SENDMAIL_ALIASES && !trusted_is_of(conf)) {
+		conf_free(conf);
+		return trusted_refuse_user();
+	}
+	if (options->mode == SENDMAIL_VERIFY)
+		status = sendmail_verify(conf, options);
+	else if (options->mode == SENDMAIL_TRY)
+		status = sendmail_try(conf, options);
+	else
+		status = aliases_renew(options, conf);
 	conf_free(conf);
 	if (fflush(stdout) != 0 || ferror(stdout))
 		status = EX_IOERR;

@@ -7,7 +7,7 @@
 
 #include "cmd/sendmail_options.h"
 
-/* Does what OPTIONS->mode asks for, SENDMAIL_ALIASES or SENDMAIL_VERIFY; the
+/* Does what OPTIONS->mode asks for, SENDMAIL_ALIASES, VERIFY or TRY; the
    exit status: 0, 65 for mistakes in a file of aliases, 67 for a recipient that
    would not be taken, 78 for a configuration that cannot be used. */
 int sendmail_aliases(const struct sendmail_options *options);

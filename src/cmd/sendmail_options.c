@@ -30,7 +30,8 @@ struct parse {
 	struct sendmail_options *options;
 	struct buf *messages;
 	int status;
-	char operation; /* -b's letter, '\0' = none */
+	const char *name; /* as it was called */
+	char operation;   /* -b's letter, '\0' = none */
 	/* -M, -R and -S may be the old forms of a queue run. */
 	const char *old_id, *old_recipient, *old_sender;
 	bool has_quarantine;
@@ -69,6 +70,7 @@ static const struct {
 	enum sendmail_mode mode;
 } sendmail_operations[] = {
     {'m', SENDMAIL_DELIVER},
+    {'a', SENDMAIL_DELIVER}, /* ARPANET mode: no difference is left */
     {'s', SENDMAIL_SMTP},
     {'d', SENDMAIL_DAEMON},
     {'D', SENDMAIL_FOREGROUND},
@@ -80,6 +82,7 @@ static const struct {
     {'v', SENDMAIL_VERIFY},
     {'i', SENDMAIL_ALIASES},
     {'C', SENDMAIL_CHECK},
+    {'t', SENDMAIL_TRY},
 };
 
 static void
@@ -97,8 +100,8 @@ letter_operation(struct parse *p, char letter, struct str value)
 		}
 	if (operation == 'z')
 		parse_say(p, EX_USAGE, "Frozen configurations unsupported");
-	else if (operation == 't' || operation == 'O')
-		parse_say(p, EX_USAGE, "-b%c is not supported", operation);
+	else if (operation == 'O')
+		parse_say(p, EX_USAGE, "-bO is not supported");
 	else
 		parse_say(p, EX_USAGE, "Invalid operation mode %c", operation);
 }
@@ -191,12 +194,20 @@ letter_sender(struct parse *p, char letter, struct str value)
 	p->options->sender = value;
 }
 
+/* Nothing is no hop, as is fewer. */
 static void
 letter_hops(struct parse *p, char letter, struct str value)
 {
-	if (value.size > HOP_DIGITS ||
-	    num_parse(value, UINT32_MAX, &p->options->hops) < 0)
+	bool is_less = str_starts(value, STR("-"));
+	struct str digits = str_skip(value, is_less);
+
+	p->options->hops = 0;
+	if (value.size > 0 &&
+	    (digits.size > HOP_DIGITS ||
+		num_parse(digits, UINT32_MAX, &p->options->hops) < 0))
 		parse_say(p, EX_USAGE, "Bad hop count (%.*s)", STR_ARG(value));
+	if (is_less)
+		p->options->hops = 0;
 }
 
 static void
@@ -242,6 +253,8 @@ letter_old(struct parse *p, char letter, struct str value)
 		p->old_id = value.data;
 	else if (letter == 'S')
 		p->old_sender = value.data;
+	else if (p->options->ret != MAIL_RET_NONE)
+		parse_say(p, EX_USAGE, "Duplicate -R flag");
 	else if (str_case_equal(value, STR("hdrs")))
 		p->options->ret = MAIL_RET_HDRS;
 	else if (str_case_equal(value, STR("full")))
@@ -454,7 +467,7 @@ word_read(struct parse *p, int argc, char **argv, int *index)
 
 		if (row == NULL) {
 			parse_say(p, EX_USAGE, "%s: illegal option -- %c",
-			    p->options->program, letter);
+			    p->name, letter);
 			return false;
 		}
 		if (row[1] != ':') {
@@ -468,8 +481,8 @@ word_read(struct parse *p, int argc, char **argv, int *index)
 			++*index;
 		} else if (strchr("qQCd", letter) == NULL) {
 			parse_say(p, EX_USAGE,
-			    "%s: option requires an argument -- %c",
-			    p->options->program, letter);
+			    "%s: option requires an argument -- %c", p->name,
+			    letter);
 			return false;
 		}
 		letter_read(p, letter, value);
@@ -517,6 +530,7 @@ program_read(struct parse *p, const char *name)
 	};
 	const char *slash = strrchr(name, '/');
 
+	p->name = name;
 	p->options->program = slash != NULL ? slash + 1 : name;
 	for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
 		if (strcmp(p->options->program, programs[i].name) == 0) {
@@ -539,7 +553,7 @@ old_forms_finish(struct parse *p)
 			parse_say(p, EX_USAGE, "Invalid -R value");
 		if (p->old_sender != NULL)
 			parse_say(
-			    p, EX_USAGE, "%s: illegal option -- S", o->program);
+			    p, EX_USAGE, "%s: illegal option -- S", p->name);
 		return;
 	}
 	if (p->old_id != NULL && p->old_id[0] != '{')
@@ -575,6 +589,7 @@ mode_has_queue(enum sendmail_mode mode)
 	case SENDMAIL_VERIFY:
 	case SENDMAIL_ALIASES:
 	case SENDMAIL_CHECK:
+	case SENDMAIL_TRY:
 	case SENDMAIL_HELP:
 		return false;
 	}

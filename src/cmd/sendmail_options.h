@@ -46,6 +46,7 @@ enum sendmail_mode {
 	SENDMAIL_VERIFY,     /* -bv: say what would become of recipients */
 	SENDMAIL_ALIASES,    /* -bi, -I, newaliases: check the aliases */
 	SENDMAIL_CHECK,      /* -bC: check the configuration */
+	SENDMAIL_TRY,        /* -bt: the same as -bv, of what is read */
 	SENDMAIL_HELP,       /* --help with nothing else */
 };
 

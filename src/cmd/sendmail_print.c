@@ -6,6 +6,7 @@
 #include "cmd/mqueue_list.h"
 #include "cmd/mqueue_quarantine.h"
 #include "cmd/spool_list.h"
+#include "cmd/trusted.h"
 #include "cmd/view.h"
 
 #include <limits.h>
@@ -73,8 +74,10 @@ print_configured(const struct sendmail_options *options, const char *directory)
 	    options->mode != SENDMAIL_HOSTSTAT)
 		status = print_mqueue(
 		    options, str_skip(other.spool, MQUEUE_SPOOL.size));
-	else
+	else if (trusted_may_look(&other))
 		status = print_spool(options, &other);
+	else
+		status = trusted_refuse_place(other.spool.data);
 	conf_free(conf);
 	return status;
 }

@@ -15,10 +15,12 @@
 #include "cmd/run_ask.h"
 #include "cmd/run_daemon.h"
 #include "cmd/run_damage.h"
+#include "cmd/run_every.h"
 #include "cmd/run_place.h"
 #include "cmd/run_words.h"
 #include "cmd/sendmail_debug.h"
 #include "cmd/sendqd_start.h"
+#include "cmd/trusted.h"
 #include "cmd/view.h"
 #include "conf/conf.h"
 
@@ -43,6 +45,7 @@ static volatile sig_atomic_t run_pid;
 static void
 run_on_signal(int number)
 {
+	run_every_end();
 	if (run_pid > 0)
 		(void)kill((pid_t)run_pid, SIGTERM);
 }
@@ -167,6 +170,7 @@ run_words(struct sendqd_words *words, const struct sendmail_options *options,
 	} else if (str_equal(conf->log, STR("stderr")))
 		sendqd_word_set(words, "log-level", STR("error"));
 	run_words_times(words, options);
+	run_words_name(words, options);
 }
 
 /* What became of the one-shot daemon that did not answer. */
@@ -288,6 +292,13 @@ run_has_queue(
 	return is_there;
 }
 
+/* The exit status of a run that has a STATUS of its own, or none. */
+static int
+run_worst(int status, int damage)
+{
+	return status != EX_OK ? status : damage;
+}
+
 static int
 run_once(const struct sendmail_options *options, const struct conf *conf,
     const char *file)
@@ -297,7 +308,8 @@ run_once(const struct sendmail_options *options, const struct conf *conf,
 	struct sendqd_words *words;
 	uint64_t rank_max;
 	json_t *request;
-	int fd = -ENOENT, status, damage = EX_OK;
+	struct run_damage *damage = NULL;
+	int fd = -ENOENT, status;
 	bool is_asked;
 
 	if (!run_place_find(options, conf, &place))
@@ -308,10 +320,13 @@ run_once(const struct sendmail_options *options, const struct conf *conf,
 			       "\n");
 		return EX_OK;
 	}
+	/* A daemon says itself who may ask it. */
+	if (!place.is_configured && !trusted_is(place.path))
+		return trusted_refuse_place(place.path);
 	if (!run_has_queue(options, &place))
 		return EX_OK;
 	if (!place.is_own)
-		damage = run_damage_tell(options, str_from(place.path));
+		damage = run_damage_begin(options, str_from(place.path));
 	request = run_request(options, rank_max);
 	/* The daemon has the whole queue in hand, and nothing that is lost. */
 	is_asked = place.is_configured &&
@@ -321,13 +336,18 @@ run_once(const struct sendmail_options *options, const struct conf *conf,
 	if (fd >= 0) {
 		status = run_status(run_ask_request(fd, request));
 		close(fd);
-		return status != EX_OK ? status : damage;
+		return run_worst(status, run_damage_end(damage));
+	}
+	if (fd == -EACCES || (fd < 0 && !trusted_is(place.path))) {
+		json_decref(request);
+		return run_worst(
+		    trusted_refuse_place(place.path), run_damage_end(damage));
 	}
 	if (fd != -ENOENT && fd != -ECONNREFUSED) {
 		fprintf(stderr, "sendmail: %.*s: %s\n",
 		    STR_ARG(conf->control_socket), strerror(-fd));
 		json_decref(request);
-		return EX_NOPERM;
+		return run_worst(EX_NOPERM, run_damage_end(damage));
 	}
 	words = calloc(1, sizeof(*words));
 	CHECK(words != NULL);
@@ -337,29 +357,78 @@ run_once(const struct sendmail_options *options, const struct conf *conf,
 	free(words);
 	if (!place.is_configured)
 		run_place_clear(&place);
-	return status != EX_OK ? status : damage;
+	return run_worst(status, run_damage_end(damage));
 }
 
-/* What was asked for and cannot be had; false if that is the end. */
-static bool
-run_check(const struct sendmail_options *options, int *status_out)
-{
-	bool is_daemon = options->mode != SENDMAIL_RUN ||
-	                 options->run_interval_ms > 0 ||
-	                 options->is_run_persistent;
+/* What a runner does again and again. */
+struct run_repeat {
+	const struct sendmail_options *options;
+	const char *file;
+};
 
-	*status_out = EX_UNAVAILABLE;
-	if (is_daemon && (options->queue != SENDMAIL_QUEUE_NORMAL ||
-			     run_group(options).size > 0)) {
-		fprintf(stderr, "sendmail: -qQ, -qL and -qG are for one run\n");
-		return false;
+/* With the configuration as it is by then. */
+static void
+run_repeat(void *arg)
+{
+	const struct run_repeat *repeat = arg;
+	struct conf *conf = view_conf("sendmail", repeat->file);
+
+	if (conf != NULL)
+		(void)run_once(repeat->options, conf, repeat->file);
+	conf_free(conf);
+}
+
+/* A runner of its own for what the runs of a daemon do not know. */
+static int
+run_repeatedly(const struct sendmail_options *options, const struct conf *conf,
+    const char *file)
+{
+	struct run_repeat repeat = {.options = options, .file = file};
+	unsigned long long s = options->run_interval_ms / 1000;
+	struct run_place place;
+	char title[1100];
+
+	if (!run_place_find(options, conf, &place))
+		return EX_CONFIG;
+	snprintf(title, sizeof(title),
+	    "sendmail: Queue runner@%02llu:%02llu:%02llu for %.1000s", s / 3600,
+	    s / 60 % 60, s % 60, place.path);
+	return run_every(title, s > 0 ? s * 1000 : 1000, run_repeat, &repeat);
+}
+
+/* True if every run is to be for a part of the queue only. */
+static bool
+run_is_partial(const struct sendmail_options *options)
+{
+	return options->select.count > 0 || run_group(options).size > 0 ||
+	       options->queue != SENDMAIL_QUEUE_NORMAL;
+}
+
+/* The daemon, or a runner, or both. */
+static int
+run_in_background(const struct sendmail_options *options,
+    const struct conf *conf, const char *file)
+{
+	struct sendmail_options daemon = *options;
+	int status;
+
+	if (!run_is_partial(options))
+		return run_daemon(options, conf, file);
+	if (options->mode == SENDMAIL_RUN)
+		return run_repeatedly(options, conf, file);
+	if (options->mode == SENDMAIL_FOREGROUND ||
+	    options->run_interval_ms == 0) {
+		fprintf(stderr,
+		    "sendmail: -qI, -qS, -qR, -qQ, -qL and -qG are for one run,"
+		    " or for -qTIME, also with -bd\n");
+		return EX_UNAVAILABLE;
 	}
-	/* Silently it would run all. */
-	if (is_daemon && options->select.count > 0) {
-		fprintf(stderr, "sendmail: -qI, -qS, -qR are for one run\n");
-		return false;
-	}
-	return true;
+	daemon.run_interval_ms = 0;
+	daemon.is_run_persistent = false;
+	status = run_daemon(&daemon, conf, file);
+	if (status == EX_OK)
+		status = run_repeatedly(options, conf, file);
+	return status;
 }
 
 int
@@ -367,19 +436,21 @@ sendmail_run(const struct sendmail_options *options)
 {
 	const char *file =
 	    conf_file_name(options->config_file, getenv(CONF_FILE_ENV));
-	struct conf *conf;
+	struct conf *conf = view_conf("sendmail", file);
 	int status;
 
-	if (!run_check(options, &status))
-		return status;
-	conf = view_conf("sendmail", file);
 	if (conf == NULL)
 		return EX_CONFIG;
 	if (options->mode == SENDMAIL_RUN && options->run_interval_ms == 0 &&
-	    !options->is_run_persistent)
+	    !options->is_run_persistent) {
 		status = run_once(options, conf, file);
-	else
-		status = run_daemon(options, conf, file);
+	} else if (!trusted_is_of(conf)) {
+		if (options->mode == SENDMAIL_DAEMON)
+			fputs("550 ", stderr);
+		status = trusted_refuse_user();
+	} else {
+		status = run_in_background(options, conf, file);
+	}
 	conf_free(conf);
 	return status;
 }

@@ -149,6 +149,40 @@ set_sort_order(struct sendmail_options *options, struct str part,
 	return EX_USAGE;
 }
 
+/* The names that may follow "Timeout.": those that concern us are queuereturn
+   and queuewarn, which may have a class of mail behind them. */
+static bool
+timeout_is_known(struct str part, struct buf *messages)
+{
+	static const char *const names[] = {"", "aconnect", "auth", "command",
+	    "connect", "control", "datablock", "datafinal", "datainit",
+	    "fileopen", "helo", "hoststatus", "iconnect", "ident", "initial",
+	    "lhlo", "mail", "misc", "queuereturn", "queuewarn", "quit", "rcpt",
+	    "resolver.retrans", "resolver.retry", "rset", "starttls"};
+	static const char *const classes[] = {
+	    "normal", "urgent", "non-urgent", "dsn"};
+	size_t dot = str_find(part, '.');
+	struct str head = str_head(part, dot), class = str_skip(part, dot + 1);
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (str_case_equal(part, str_from(names[i])))
+			return true;
+	if (str_case_starts(head, STR("resolver")))
+		return true;
+	if (!str_case_equal(head, STR("queuereturn")) &&
+	    !str_case_equal(head, STR("queuewarn"))) {
+		say(messages, "settimeout: invalid timeout %.*s",
+		    STR_ARG(head));
+		return false;
+	}
+	for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
+		if (str_case_equal(class, str_from(classes[i])))
+			return true;
+	say(messages, "settimeout: invalid %.*s subtimeout %.*s", STR_ARG(head),
+	    STR_ARG(class));
+	return false;
+}
+
 /* "Timeout.queuereturn=5d", also ".queuereturn.normal"; a bare -or2h is that of
    every command. */
 static int
@@ -159,6 +193,8 @@ set_timeout(struct sendmail_options *options, struct str part, struct str value,
 	uint64_t ignored;
 	char unit = 'm';
 
+	if (!timeout_is_known(part, messages))
+		return EX_SOFTWARE;
 	if (part.size == 0)
 		field = &options->timeout_ms;
 	if (str_case_starts(part, STR("queuereturn"))) {
@@ -280,6 +316,17 @@ set_delivery(struct sendmail_options *options, struct str part,
 	return EX_OK;
 }
 
+/* What to do with eight bits: to us all is one, but a word is no way. */
+static int
+set_eight_bits(struct sendmail_options *options, struct str part,
+    struct str value, struct buf *messages)
+{
+	if (value.size == 0 || str_find(STR("mps"), value.data[0]) < 3)
+		return EX_OK;
+	say(messages, "Unknown 8-bit mode %c", value.data[0]);
+	return EX_USAGE;
+}
+
 /* A letter that is none leaves it as it was, as the real program does. */
 static int
 set_errors(struct sendmail_options *options, struct str part, struct str value,
@@ -313,7 +360,7 @@ static const struct set_row sendmail_sets[] = {
     {"DeliveryMode", 'd', set_delivery}, {"DHParameters"}, {"DialDelay"},
     {"DontBlameSendmail"}, {"DontExpandCnames"}, {"DontInitGroups"},
     {"DontProbeInterfaces"}, {"DontPruneRoutes"}, {"DoubleBounceAddress"},
-    {"EightBitMode", '8'}, {"ErrorHeader", 'E'},
+    {"EightBitMode", '8', set_eight_bits}, {"ErrorHeader", 'E'},
     {"ErrorMode", 'e', set_errors}, {"FallbackMXhost", 'V'},
     {"FallbackSmartHost"}, {"FastSplit"}, {"ForkEachJob", 'Y'},
     {"ForwardPath", 'J'}, {"HeloName"}, {"HelpFile", 'H'},
@@ -400,6 +447,9 @@ set_row_find(struct str name, struct buf *messages)
 	if (found == NULL)
 		say(messages, "readcf: unknown option name %.*s",
 		    STR_ARG(name));
+	else
+		say(messages, "Option %.*s used as abbreviation for %s",
+		    STR_ARG(name), found->name);
 	return found;
 }
 

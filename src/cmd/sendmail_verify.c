@@ -5,11 +5,14 @@
  *	ADDRESS... User unknown
  *
  * Mailers are "local" (a Maildir), "relay" (a host that the configuration
- * names), "esmtp" (mail exchangers) and "*file*" (/dev/null).  Nothing is asked
- * of the DNS or of another host: what they would say is not known.
+ * names), "esmtp" (mail exchangers), "prog" (a program of an alias) and, of
+ *files and /dev/null, "*file*".  Nothing is asked of the DNS or of another
+ *host: what they would say is not known.
  */
 #include "cmd/sendmail_verify.h"
 #include "conf/alias.h"
+#include "mail/alias_text.h"
+#include "mail/alias_local.h"
 #include "role/route.h"
 
 #include <stdio.h>
@@ -41,7 +44,8 @@ verify_is_nobody(const struct conf *conf, const struct mail_address *address)
 
 /* An address that is no alias; SHOWN is how it was given. */
 static bool
-verify_address(const struct conf *conf, struct str address, struct str shown)
+verify_address(const struct conf *conf, const struct sendmail_options *options,
+    struct str address, struct str shown)
 {
 	char domain[MAIL_DOMAIN_MAX + 1];
 	struct mail_address parsed;
@@ -67,13 +71,37 @@ verify_address(const struct conf *conf, struct str address, struct str shown)
 		printf("relay, host %s%s%s, user %.*s\n", is_ip ? "[" : "",
 		    route.next, is_ip ? "]" : "", STR_ARG(address));
 		break;
+	case CONF_ROUTE_FILE:
+	case CONF_ROUTE_PROGRAM:
+		/* Of an address with a domain they never are. */
+		break;
 	}
+	if (options->mode == SENDMAIL_TRY)
+		printf("%.*s... destination %s%s\n", STR_ARG(shown), route.name,
+		    route.is_held ? ", held until it is asked for" : "");
+	return true;
+}
+
+/* A member of an alias. */
+static bool
+verify_leaf(const struct conf *conf, const struct sendmail_options *options,
+    struct str address)
+{
+	char space[MAIL_ADDRESS_MAX];
+	struct alias_local local;
+
+	if (!alias_local_parse(address, space, &local))
+		return verify_address(conf, options, address, address);
+	printf("%.*s... deliverable: mailer %s, user %.*s\n", STR_ARG(address),
+	    local.kind == ALIAS_PROGRAM ? "prog" : "*file*",
+	    STR_ARG(local.text));
 	return true;
 }
 
 /* Those for whom an alias stands. */
 static bool
-verify_alias(const struct conf *conf, const struct alias_expansion *e)
+verify_alias(const struct conf *conf, const struct sendmail_options *options,
+    const struct alias_expansion *e)
 {
 	bool is_good = true;
 
@@ -81,14 +109,23 @@ verify_alias(const struct conf *conf, const struct alias_expansion *e)
 		printf("/dev/null... deliverable: mailer *file*, user "
 		       "/dev/null\n");
 	for (size_t i = 0; i < e->leaf_count; i++)
-		is_good = verify_address(conf, e->leaves[i].address,
-			      e->leaves[i].address) &&
-		          is_good;
+		is_good =
+		    verify_leaf(conf, options, e->leaves[i].address) && is_good;
 	return is_good;
 }
 
-static bool
-verify_operand(const struct conf *conf, struct str name, bool is_aliased)
+static void
+verify_say_alias(struct str name, const struct alias_expansion *e)
+{
+	char shown[ALIAS_SHOWN_MAX + 1];
+
+	alias_text_put(e, shown);
+	printf("%.*s... aliased to %s\n", STR_ARG(name), shown);
+}
+
+bool
+sendmail_verify_name(const struct conf *conf,
+    const struct sendmail_options *options, struct str name)
 {
 	char whole[MAIL_ADDRESS_MAX + 1];
 	struct alias_expansion e = {0};
@@ -107,13 +144,15 @@ verify_operand(const struct conf *conf, struct str name, bool is_aliased)
 			return verify_unknown(name);
 		address = str_from(whole);
 	}
-	if (is_aliased)
+	if (!options->is_without_aliases)
 		outcome =
 		    conf_alias_expand(conf, address, STORE_RECIPIENTS_MAX, &e);
 	if (outcome == ALIAS_NONE) {
-		is_good = verify_address(conf, address, name);
+		is_good = verify_address(conf, options, address, name);
 	} else if (outcome == ALIAS_DONE) {
-		is_good = verify_alias(conf, &e);
+		if (options->is_verbose || options->mode == SENDMAIL_TRY)
+			verify_say_alias(name, &e);
+		is_good = verify_alias(conf, options, &e);
 	} else {
 		is_good = false;
 		printf("%.*s... alias %.*s %s%s%.*s\n", STR_ARG(name),
@@ -130,8 +169,8 @@ sendmail_verify(const struct conf *conf, const struct sendmail_options *options)
 	bool is_good = true;
 
 	for (size_t i = 0; i < options->operand_count; i++)
-		is_good = verify_operand(conf, str_from(options->operands[i]),
-			      !options->is_without_aliases) &&
+		is_good = sendmail_verify_name(
+			      conf, options, str_from(options->operands[i])) &&
 		          is_good;
 	return is_good ? EX_OK : EX_NOUSER;
 }

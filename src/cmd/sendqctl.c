@@ -30,7 +30,7 @@ static const char sendqctl_help[] =
     "  destinations | sites      what waits where, and what is done about it\n"
     "  top [--sort count|bytes|age] [--count N]   where most of it waits\n"
     "  release SITE [DOMAIN...]  deliver what is held, as if it had asked\n"
-    "  hold FILTER               stop it until it is freed\n"
+    "  hold FILTER [--reason TEXT]   stop it until it is freed\n"
     "  free FILTER               undo hold\n"
     "  delete FILTER             remove it; nobody is told\n"
     "  requeue FILTER            route it anew, and try it now\n"
@@ -68,6 +68,7 @@ enum {
 	HAS_REBUILD = 2048,
 	HAS_FILE = 4096,
 	HAS_JSON = 8192,
+	HAS_REASON = 16384,
 	HAS_ALWAYS = HAS_FILE | HAS_JSON,
 	HAS_FILTER = HAS_ID | HAS_SENDER | HAS_RECIPIENT | HAS_DOMAIN |
 	             HAS_SITE | HAS_DESTINATION | HAS_OLDER | HAS_LARGER,
@@ -99,6 +100,7 @@ static const struct option {
     {"--older", HAS_OLDER, OPTION_DURATION, "older"},
     {"--larger", HAS_LARGER, OPTION_SIZE, "larger"},
     {"--dry-run", HAS_DRY_RUN, OPTION_FLAG, "dry"},
+    {"--reason", HAS_REASON, OPTION_TEXT, "reason"},
     {"--sort", HAS_SORT, OPTION_TEXT, NULL},
     {"--count", HAS_COUNT, OPTION_NUMBER, NULL},
     {"--rebuild", HAS_REBUILD, OPTION_FLAG, NULL},
@@ -119,7 +121,7 @@ static const struct command {
     {"top", "destinations", ctl_print_destination, 0, 0, HAS_SORT | HAS_COUNT,
 	false},
     {"release", "release", NULL, 1, 101, 0, false},
-    {"hold", "hold", NULL, 0, 0, HAS_CHANGE, true},
+    {"hold", "hold", NULL, 0, 0, HAS_CHANGE | HAS_REASON, true},
     {"free", "free", NULL, 0, 0, HAS_CHANGE, true},
     {"delete", "delete", NULL, 0, 0, HAS_CHANGE, true},
     {"requeue", "requeue", NULL, 0, 0, HAS_CHANGE, true},
@@ -460,8 +462,8 @@ report_move(const struct call *call, const struct ctl_move *move)
 	json_t *end;
 
 	if (is_json(call)) {
-		end = json_pack("{s:b,s:I,s:I,s:I}", "end", 1, "moved",
-		    (json_int_t)move->moved_count, "merged",
+		end = json_pack("{s:b,s:n,s:I,s:I,s:I}", "end", 1, "error",
+		    "moved", (json_int_t)move->moved_count, "merged",
 		    (json_int_t)move->merged_count, "left",
 		    (json_int_t)move->left_count);
 		ctl_print_json(end);
@@ -583,7 +585,8 @@ carry_out(struct call *call)
 		status = carry_out_check(call, conf);
 	else
 		status = carry_out_move(call, conf);
-	if (fflush(stdout) != 0)
+	/* Most of it was written before. */
+	if (fflush(stdout) != 0 || ferror(stdout))
 		status = EX_IOERR;
 	conf_free(conf);
 	return status;

@@ -1,7 +1,8 @@
 /*
  * The spawner: takes job numbers from deliver roles, looks the job up in its
- * own configuration, and starts a helper with a socket pair.  Nothing that it
- * reads but a number below conf.maildir_count makes it do anything.
+ * own configuration, and starts a helper with a socket pair, for programs
+ * through the runner (cmd/runner.h).  Nothing that it reads but the number of a
+ * Maildir, or of a file or program of an alias, makes it do anything.
  *
  * It keeps SETUID and SETGID, has no network and no spool, and ends when the
  * master's channel does.
@@ -10,6 +11,9 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "cmd/helper.h"
+#include "cmd/helper_file.h"
+#include "cmd/runner.h"
+#include "conf/alias.h"
 #include "net/channel.h"
 #include "net/log_target.h"
 #include "net/privilege.h"
@@ -37,6 +41,9 @@ struct spawner {
 	int clients[SPAWNER_CLIENTS_MAX]; /* deliver roles */
 	size_t client_count;
 	size_t helper_count;
+	struct privilege_user alias_user; /* where aliases name any */
+	pid_t runner_pid;                 /* 0 = there are no programs */
+	int runner_fd;
 	bool is_ending;
 };
 
@@ -104,30 +111,50 @@ spawner_run_helper(const struct spawner *spawner, uint32_t job, int fd)
 		_exit(EX_OSERR);
 	if (close_range(first, ~0U, 0) < 0)
 		_exit(EX_OSERR);
+	if (job >= spawner->conf->maildir_count)
+		_exit(helper_file_main(conf_alias_local(spawner->conf, job),
+		    &spawner->alias_user, SPAWNER_MASTER_FD));
 	_exit(helper_main(spawner->conf->maildirs[job], spawner->conf->hostname,
 	    SPAWNER_MASTER_FD));
+}
+
+/* The runner's helper gets FD: 0 or -errno. */
+static int
+spawner_pass(const struct spawner *spawner, uint32_t job, int fd)
+{
+	struct channel_record record = {.type = CHANNEL_SPAWN, .subject = job};
+
+	return spawner->runner_pid > 0
+	           ? channel_send(spawner->runner_fd, &record, fd)
+	           : -EINVAL;
 }
 
 /* Our end of a new helper for JOB, or -errno. */
 static int
 spawner_fork_helper(struct spawner *spawner, uint32_t job)
 {
-	int ends[2];
-	pid_t pid;
+	const struct alias_local *local = conf_alias_local(spawner->conf, job);
+	int ends[2], error;
+	pid_t pid = 0;
 
-	if (job >= spawner->conf->maildir_count)
+	if (job >= spawner->conf->maildir_count && local == NULL)
 		return -EINVAL;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
-	pid = fork();
-	if (pid == 0)
-		spawner_run_helper(spawner, job, ends[1]);
-	close(ends[1]);
-	if (pid < 0) {
-		close(ends[0]);
-		return -EAGAIN;
+	if (local != NULL && local->kind == ALIAS_PROGRAM) {
+		error = spawner_pass(spawner, job, ends[1]);
+	} else {
+		pid = fork();
+		if (pid == 0)
+			spawner_run_helper(spawner, job, ends[1]);
+		error = pid < 0 ? -EAGAIN : 0;
 	}
-	spawner->helper_count++;
+	close(ends[1]);
+	if (error < 0) {
+		close(ends[0]);
+		return error;
+	}
+	spawner->helper_count += pid > 0;
 	return ends[0];
 }
 
@@ -171,7 +198,14 @@ spawner_read_client(struct spawner *spawner, size_t i)
 static void
 spawner_reap(struct spawner *spawner)
 {
-	while (waitpid(-1, NULL, WNOHANG) > 0) {
+	pid_t pid;
+
+	while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+		/* Without it we are not whole: the master starts us anew. */
+		if (pid == spawner->runner_pid) {
+			spawner->is_ending = true;
+			continue;
+		}
 		CHECK(spawner->helper_count > 0);
 		spawner->helper_count--;
 	}
@@ -202,8 +236,35 @@ spawner_turn(struct spawner *spawner, const sigset_t *open_signals)
 	spawner_reap(spawner);
 }
 
+/* What the programs and files of aliases need, as far as there are any. */
 static int
-spawner_enter(const struct conf *conf, int master_fd)
+spawner_enter_aliases(struct spawner *spawner)
+{
+	const struct conf *conf = spawner->conf;
+	const struct alias_local *local;
+	bool has_program = false;
+	size_t count = 0;
+	int error;
+
+	if (conf->aliases == NULL)
+		return 0;
+	while ((local = alias_table_local(conf->aliases, count)) != NULL) {
+		has_program = has_program || local->kind == ALIAS_PROGRAM;
+		count++;
+	}
+	if (count == 0)
+		return 0;
+	error = privilege_user_of(
+	    ROLE_ALIAS, conf->alias_user, &spawner->alias_user);
+	if (error < 0 || !has_program || !conf->alias_programs)
+		return error;
+	spawner->runner_pid =
+	    runner_start(conf, &spawner->alias_user, &spawner->runner_fd);
+	return spawner->runner_pid < 0 ? (int)spawner->runner_pid : 0;
+}
+
+static int
+spawner_enter(struct spawner *spawner, int master_fd)
 {
 	static const int ignored[] = {SIGHUP, SIGINT, SIGTERM, SIGPIPE};
 	struct sigaction action = {.sa_handler = spawner_on_child};
@@ -219,9 +280,11 @@ spawner_enter(const struct conf *conf, int master_fd)
 		return -errno;
 	if (close_range(SPAWNER_MASTER_FD + 1, ~0U, 0) < 0)
 		return -errno;
-	log_target_set(conf);
+	log_target_set(spawner->conf);
 	CHECK(log_target_fd() < 0 || log_target_fd() == SPAWNER_LOG_FD);
 	error = privilege_keep_spawner();
+	if (error == 0)
+		error = spawner_enter_aliases(spawner);
 	if (error == 0)
 		error = sandbox_seal(ROLE_SPAWNER);
 	return error;
@@ -233,7 +296,7 @@ spawner_main(const struct conf *conf, int master_fd)
 {
 	struct spawner spawner = {.conf = conf};
 	sigset_t open_signals, blocked;
-	int error = spawner_enter(conf, master_fd);
+	int error = spawner_enter(&spawner, master_fd);
 
 	if (error < 0) {
 		log_event(LOG_ERROR, "confine-failed", "",

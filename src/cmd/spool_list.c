@@ -7,6 +7,7 @@
 #include "cmd/spool_walk.h"
 #include "cmd/view.h"
 #include "mail/trouble.h"
+#include "role/control.h"
 #include "sched/sched.h"
 
 #include <stdio.h>
@@ -119,8 +120,7 @@ list_message(void *arg, const json_t *item, const json_t *recipients)
 	    .priority = priority_of(item, recipients),
 	    .created_s = ctl_number(item, "arrival"),
 	    .sender = str_from(sender[0] != '\0' ? sender : "<>"),
-	    .reason =
-		spool_is_stopped(recipients) ? STR(SPOOL_REASON) : STR(""),
+	    .reason = str_from(spool_reason(item, recipients)),
 	    .status = first_status(recipients, status)};
 
 	mqueue_print_id(stdout, str_from(ctl_text(item, "id")),
@@ -233,49 +233,93 @@ spool_counts(const struct sendmail_options *options, const struct conf *conf)
 	return EX_OK;
 }
 
-/* The ids of what is selected. */
-struct ids {
-	char (*list)[ID_SIZE];
+/* What is selected. */
+struct chosen {
+	char id[ID_SIZE];
+	char *reason; /* NULL = not all of it is stopped */
+};
+
+struct choice {
+	struct chosen *list;
 	size_t count, capacity;
 };
 
 static void
-ids_add(void *arg, const json_t *item, const json_t *recipients)
+choice_add(void *arg, const json_t *item, const json_t *recipients)
 {
-	struct ids *ids = arg;
+	struct choice *choice = arg;
+	struct str reason = str_from(spool_reason(item, recipients));
+	struct chosen *one;
 
-	if (ids->count == ids->capacity) {
-		ids->capacity = ids->capacity > 0 ? ids->capacity * 2 : 64;
-		ids->list =
-		    mem_resize(ids->list, ids->capacity, sizeof(*ids->list));
+	if (choice->count == choice->capacity) {
+		choice->capacity =
+		    choice->capacity > 0 ? choice->capacity * 2 : 64;
+		choice->list = mem_resize(
+		    choice->list, choice->capacity, sizeof(*choice->list));
 	}
-	snprintf(ids->list[ids->count++], ID_SIZE, "%s", ctl_text(item, "id"));
-	(void)recipients;
+	one = &choice->list[choice->count++];
+	snprintf(one->id, sizeof(one->id), "%s", ctl_text(item, "id"));
+	one->reason =
+	    reason.size > 0 ? mem_copy_text(reason.data, reason.size) : NULL;
+}
+
+static void
+choice_free(struct choice *choice)
+{
+	for (size_t i = 0; i < choice->count; i++)
+		free(choice->list[i].reason);
+	free(choice->list);
+}
+
+/* The reason that was given, as our queue can have it; empty = release. */
+static json_t *
+quarantine_reason(const struct sendmail_options *options)
+{
+	char text[STORE_REASON_MAX];
+	struct str reason = str_head(options->quarantine, sizeof(text));
+
+	for (size_t i = 0; i < reason.size; i++) {
+		char c = reason.data[i];
+
+		text[i] = c == '\n' || c == '\r' ? ' ' : c;
+	}
+	return control_text(str_of(text, reason.size));
+}
+
+static void
+quarantine_tell(const struct chosen *one, const char *reason)
+{
+	if (reason[0] == '\0')
+		printf("%s: Removed quarantine of \"%s\"\n", one->id,
+		    one->reason != NULL ? one->reason : STORE_STOPPED_TEXT);
+	else if (one->reason == NULL)
+		printf("%s: Quarantined with \"%s\"\n", one->id, reason);
+	else
+		printf("%s: Quarantine changed from \"%s\" to \"%s\"\n",
+		    one->id, one->reason, reason);
 }
 
 /* Stops or frees one message: true if anything was changed. */
 static bool
-quarantine_message(
-    struct view *view, const struct sendmail_options *options, const char *id)
+quarantine_message(struct view *view, const struct sendmail_options *options,
+    const struct chosen *one, json_t *reason)
 {
-	bool is_release = options->quarantine.size == 0;
+	const char *text = json_string_value(reason);
+	bool is_release = text[0] == '\0';
 	json_t *request = spool_request(is_release ? "free" : "hold"), *end;
 	bool is_changed;
 
-	json_object_set_new(request, "id", json_string(id));
+	json_object_set_new(request, "id", json_string(one->id));
+	if (!is_release)
+		json_object_set(request, "reason", reason);
 	end = view_ask(view, request, NULL, NULL);
 	is_changed = ctl_number(end, "changed") > 0;
 	json_decref(end);
-	if (!options->is_verbose)
-		return is_changed;
-	if (is_changed && is_release)
-		printf("%s: Removed quarantine of \"%s\"\n", id, SPOOL_REASON);
-	else if (is_changed)
-		printf("%s: Quarantined with \"%.*s\"\n", id,
-		    STR_ARG(options->quarantine));
-	else if (!is_release)
-		printf(
-		    "%s: Already quarantined with \"%s\"\n", id, SPOOL_REASON);
+	if (options->is_verbose && is_changed)
+		quarantine_tell(one, text);
+	else if (options->is_verbose && !is_release && one->reason != NULL)
+		printf("%s: Already quarantined with \"%s\"\n", one->id,
+		    one->reason);
 	return is_changed;
 }
 
@@ -283,21 +327,24 @@ int
 spool_quarantine(
     const struct sendmail_options *options, const struct conf *conf)
 {
-	struct ids ids = {.list = NULL};
+	struct choice choice = {.list = NULL};
 	int status;
 	struct view *view = view_open(options->program, conf, &status);
-	bool is_good = view != NULL && spool_walk(view, options, ids_add, &ids);
+	bool is_good =
+	    view != NULL && spool_walk(view, options, choice_add, &choice);
+	json_t *reason = quarantine_reason(options);
 	size_t changes = 0;
 
 	if (is_good && options->is_verbose)
-		printf(ids.count == 0 ? "%.*s: no matches\n"
-				      : "Processing %.*s:\n",
+		printf(choice.count == 0 ? "%.*s: no matches\n"
+					 : "Processing %.*s:\n",
 		    STR_ARG(conf->spool));
-	for (size_t i = 0; is_good && i < ids.count; i++)
-		if (quarantine_message(view, options, ids.list[i]))
+	for (size_t i = 0; is_good && i < choice.count; i++)
+		if (quarantine_message(view, options, &choice.list[i], reason))
 			changes++;
 	view_close(view);
-	free(ids.list);
+	choice_free(&choice);
+	json_decref(reason);
 	if (!is_good)
 		return status != EX_OK ? status : EX_UNAVAILABLE;
 	if (options->is_verbose && changes == 0)

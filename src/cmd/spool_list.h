@@ -4,7 +4,7 @@
  *
  * Messages come in order of arrival, one page after the other, so that the
  * first line is there at once and memory does not grow with the queue.  What is
- * stopped by an administrator is our quarantine; its reason is not kept.
+ * stopped by an administrator is our quarantine.
  */
 #ifndef CMD_SPOOL_LIST_H
 #define CMD_SPOOL_LIST_H

@@ -36,16 +36,19 @@ spool_walk_is_selective(const struct sendmail_options *options)
 	       options->queue != SENDMAIL_QUEUE_NORMAL;
 }
 
-bool
-spool_is_stopped(const json_t *recipients)
+const char *
+spool_reason(const json_t *item, const json_t *recipients)
 {
+	const char *reason = ctl_text(item, "reason");
 	size_t count = json_array_size(recipients);
 
 	for (size_t i = 0; i < count; i++)
 		if (strcmp(ctl_text(json_array_get(recipients, i), "lane"),
 			"stopped") != 0)
-			return false;
-	return count > 0;
+			return NULL;
+	if (count == 0)
+		return NULL;
+	return reason[0] != '\0' ? reason : STORE_STOPPED_TEXT;
 }
 
 static bool
@@ -67,6 +70,7 @@ is_selected(const struct walk *w)
 {
 	const struct store_select *select = &w->options->select;
 	const char *sender = ctl_text(w->item, "sender");
+	const char *reason = spool_reason(w->item, w->recipients);
 	char name[ID_MAX];
 
 	snprintf(name, sizeof(name), "qf%s", ctl_text(w->item, "id"));
@@ -74,9 +78,9 @@ is_selected(const struct walk *w)
 	case SENDMAIL_QUEUE_NORMAL:
 		break;
 	case SENDMAIL_QUEUE_QUARANTINED:
-		if (!spool_is_stopped(w->recipients) ||
+		if (reason == NULL ||
 		    !store_select_has_text(
-			select, STORE_SELECT_REASON, str_from(SPOOL_REASON)))
+			select, STORE_SELECT_REASON, str_from(reason)))
 			return false;
 		break;
 	case SENDMAIL_QUEUE_LOST:

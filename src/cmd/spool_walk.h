@@ -10,9 +10,6 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-/* Shown as the reason of what is stopped: none is kept. */
-#define SPOOL_REASON STORE_STOPPED_TEXT
-
 /* Called with each message: ITEM is its first item, RECIPIENTS those of all of
    its items.  It keeps neither. */
 typedef void spool_message_fn(
@@ -26,8 +23,8 @@ bool spool_walk(struct view *view, const struct sendmail_options *options,
 /* True if OPTIONS select by anything at all. */
 bool spool_walk_is_selective(const struct sendmail_options *options);
 
-/* True if every one of RECIPIENTS is stopped. */
-bool spool_is_stopped(const json_t *recipients);
+/* Why all of a message is stopped; NULL if not all of it is. */
+const char *spool_reason(const json_t *item, const json_t *recipients);
 
 /* A request to do WHAT; the caller's. */
 json_t *spool_request(const char *what);

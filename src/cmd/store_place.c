@@ -73,6 +73,21 @@ store_place_is_shared(const struct stat *status)
 }
 
 bool
+store_place_needs_walls(const struct stat *status)
+{
+	return status->st_uid == 0 && store_place_is_shared(status);
+}
+
+int
+store_place_check_walls(const struct stat *status)
+{
+	return store_place_needs_walls(status) &&
+	               landlock_version() < LANDLOCK_VERSION_DIRECTORY
+	           ? -EPERM
+	           : 0;
+}
+
+bool
 store_place_is_trusted(struct str user_queue, int fd)
 {
 	struct privilege_user user;
@@ -111,7 +126,7 @@ store_place_owner(int fd, struct privilege_user *user_out)
 }
 
 int
-store_place_open(const struct conf *conf, struct os *os,
+store_place_open(const struct conf *conf, struct os *os, struct os *state,
     void (*fatal)(void *arg), struct store **store_out)
 {
 	const struct store_spool_options spool = {.fatal = fatal};
@@ -120,8 +135,10 @@ store_place_open(const struct conf *conf, struct os *os,
 	    .route_arg = (void *)(uintptr_t)conf,
 	    .hostname = conf->hostname,
 	    .group = conf->queue_group,
+	    .has_prefix = place_pattern_at(conf->spool) < conf->spool.size,
 	    .prefix = place_prefix(conf),
 	    .is_lost = conf->queue_lost,
+	    .state = state,
 	    .fatal = fatal,
 	};
 

@@ -220,6 +220,7 @@ submit_envelope(struct submit *s)
 	for (size_t i = 0; i < s->rcpts.count; i++) {
 		m->recipients[i].address = s->rcpts.list[i];
 		m->recipients[i].notify = o->notify;
+		m->recipients[i].is_expanded = o->is_without_aliases;
 		m->envelope.is_smtputf8 =
 		    m->envelope.is_smtputf8 || submit_is_8bit(s->rcpts.list[i]);
 	}
@@ -272,11 +273,23 @@ submit_return(struct submit *s, const char *why, int kept)
 	return submit_mail_back(s, why) ? EX_OK : kept;
 }
 
+/* That for what is no address: the first one decides, as in sendmail. */
+static int
+submit_problem_status(const struct submit_rcpts *rcpts)
+{
+	if (rcpts->problem_count == 0)
+		return EX_OK;
+	if (strcmp(rcpts->problems[0].status, "5.1.3") == 0)
+		return EX_USAGE;
+	return strcmp(rcpts->problems[0].status, "5.1.2") == 0 ? EX_NOHOST
+	                                                       : EX_NOUSER;
+}
+
 /* The exit status for what is no address or was refused; EX_OK for none. */
 static int
 submit_failure(const struct submit *s)
 {
-	int status = s->rcpts.problem_count > 0 ? EX_NOUSER : EX_OK;
+	int status = submit_problem_status(&s->rcpts);
 
 	for (size_t i = 0; i < s->message.recipient_count; i++) {
 		const struct submit_outcome *o = &s->message.outcomes[i];

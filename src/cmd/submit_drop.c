@@ -77,6 +77,8 @@ drop_put_rcpt(struct drop_file *f, const struct mail_recipient *r)
 			    buf_printf(&line, "%s%s", before, words[i].name);
 			before = ",";
 		}
+	if (error == 0 && r->is_expanded) /* smtp/server.h */
+		error = buf_append(&line, STR(" XFINAL"));
 	if (error == 0)
 		error = drop_put_line(&f->writer, buf_str(&line), &f->out);
 	buf_fini(&line);

@@ -30,6 +30,7 @@ message_make(struct submit_message *m, size_t count)
 	for (size_t i = 0; i < count; i++)
 		m->recipients[i].address = STR("c@d");
 	m->recipients[0].notify = MAIL_NOTIFY_SUCCESS | MAIL_NOTIFY_DELAY;
+	m->recipients[0].is_expanded = true;
 	assert_int_equal(buf_append(&m->head, STR(HEAD)), 0);
 	assert_int_equal(submit_message_append(m, STR(BODY)), 0);
 }
@@ -124,7 +125,8 @@ test_one(void **state)
 	assert_int_equal(disk.whole_count, 1);
 	assert_true(str_equal(buf_str(&disk.text),
 	    STR("FROM:<a@b> BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=id|"
-		"TO:<c@d> NOTIFY=SUCCESS,DELAY|TO:<c@d>|" HEAD BODY "||")));
+		"TO:<c@d> NOTIFY=SUCCESS,DELAY XFINAL|TO:<c@d>|" HEAD BODY
+		"||")));
 	buf_fini(&disk.text);
 	disk_look(&disk, os, DROP_DIR_TEMP);
 	assert_int_equal(disk.file_count, 0);

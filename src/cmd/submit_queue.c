@@ -230,7 +230,8 @@ submit_queue(const char *program, const struct conf *conf,
 	error = view_become_owner(fd);
 	os = os_real_new(fd);
 	if (error == 0)
-		error = store_place_open(&there, os, queueing_fatal, &q.store);
+		error = store_place_open(
+		    &there, os, NULL, queueing_fatal, &q.store);
 	if (error == 0)
 		error = queueing_all(&q);
 	if (q.store != NULL)

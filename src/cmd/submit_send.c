@@ -11,8 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SEND_NO_DROP                                                           \
+	"it is made when sendqd starts for the first time, or root sends mail"
+
 /* A descriptor of the drop directory, or -errno.  Before the daemon ran for the
-   first time it may not be there: who may do so makes it. */
+   first time it may not be there: who may do so makes it; to others it is
+   -ENOENT. */
 static int
 send_open_directory(const struct conf *conf)
 {
@@ -24,7 +28,10 @@ send_open_directory(const struct conf *conf)
 	free(name);
 	if (fd >= 0)
 		return fd;
-	return error == ENOENT ? places_make_drop_directory(conf) : -error;
+	if (error != ENOENT)
+		return -error;
+	fd = places_make_drop_directory(conf);
+	return fd == -EACCES || fd == -EPERM ? -ENOENT : fd;
 }
 
 /* Opens the drop directory with the right to write there, which stays up; 0 or
@@ -60,6 +67,15 @@ send_drop(const struct conf *conf, struct submit_message *m)
 	if (rights_take_up(false) < 0)
 		abort();
 	return error;
+}
+
+/* Why nothing could be left in the drop directory. */
+static const char *
+send_no_drop(const struct conf *conf, int error)
+{
+	return error == -ENOENT && conf->drop_directory.size > 0
+	           ? SEND_NO_DROP
+	           : strerror(-error);
 }
 
 /* What the daemon said of the first that it did not take for now. */
@@ -100,12 +116,12 @@ submit_send(const struct submit_way *way, struct submit_message *m,
 		    "the daemon said \"%.300s\", and nothing can be left in "
 		    "\"%.*s\": %s",
 		    send_answer(m), STR_ARG(conf->drop_directory),
-		    strerror(-no_drop));
+		    send_no_drop(conf, no_drop));
 	else
 		snprintf(reason, SUBMIT_REASON_SIZE,
 		    "no daemon at \"%.*s\" (%s), and nothing can be left in "
 		    "\"%.*s\": %s",
 		    STR_ARG(conf->submission_socket), strerror(-no_daemon),
-		    STR_ARG(conf->drop_directory), strerror(-no_drop));
+		    STR_ARG(conf->drop_directory), send_no_drop(conf, no_drop));
 	return -EAGAIN;
 }

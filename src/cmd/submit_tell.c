@@ -49,7 +49,9 @@ submit_tell_print(const struct conf *conf, const struct submit_rcpts *rcpts,
 		if (p->reason[0] != '\0')
 			fprintf(stderr, "%.*s... %s\n", STR_ARG(p->text),
 			    p->reason);
-		fprintf(stderr, "%.*s... User unknown\n", STR_ARG(p->text));
+		if (p->status[0] == '\0')
+			fprintf(
+			    stderr, "%.*s... User unknown\n", STR_ARG(p->text));
 	}
 	for (size_t i = 0; i < m->recipient_count; i++) {
 		const struct submit_outcome *o = &m->outcomes[i];

@@ -61,18 +61,27 @@ view_become_owner(int fd)
 int
 view_enter_mqueue(struct str user_queue, int fd)
 {
-	const struct landlock_rights rights = {.directory_fd = fd};
+	const struct landlock_rights rights = {
+	    .directory_fds = &fd, .directory_count = 1};
+	bool is_trusted = store_place_is_trusted(user_queue, fd);
 	struct privilege_user owner;
+	struct stat status;
 	int error;
 
-	if (geteuid() != 0 || !store_place_is_trusted(user_queue, fd))
+	if (fstat(fd, &status) < 0)
+		return -errno;
+	if (geteuid() != 0 ||
+	    (!is_trusted && !store_place_needs_walls(&status)))
 		return view_become_owner(fd);
-	error = store_place_owner(fd, &owner);
-	if (error < 0 || owner.uid == 0)
+	error = store_place_check_walls(&status);
+	if (error == 0)
+		error = store_place_owner(fd, &owner);
+	if (error < 0 || (is_trusted && owner.uid == 0))
 		return error;
 	/* The first conversion of a time opens the zone's file. */
 	tzset();
-	error = privilege_drop_but_files(&owner);
+	error = is_trusted ? privilege_drop_but_files(&owner)
+	                   : privilege_drop(&owner);
 	return error < 0 ? error : landlock_enter(&rights);
 }
 
@@ -99,8 +108,8 @@ view_spool_begin(
 	}
 	view->os = os_real_new(fd);
 	if (store_place_is_mqueue(view->conf))
-		error =
-		    store_place_open(view->conf, view->os, NULL, &view->store);
+		error = store_place_open(
+		    view->conf, view->os, NULL, NULL, &view->store);
 	else
 		error = store_spool_open(view->os, options, &view->store);
 	if (error < 0)
@@ -319,11 +328,12 @@ static json_t *
 view_sites(struct view_spool *view, view_item_fn *fn, void *arg)
 {
 	const struct control_clock clock = {view->queue_ms, view->wall_ms};
+	const struct conf_site **sites = control_sites_sorted(view->conf);
 	struct buf line;
 
 	buf_init(&line, CONTROL_LINE_MAX);
 	for (size_t i = 0; i < view->conf->site_count; i++) {
-		const struct conf_site *site = &view->conf->sites[i];
+		const struct conf_site *site = sites[i];
 		struct store_request *list =
 		    store_request_new(STORE_DESTINATIONS);
 		struct store_destination d;
@@ -338,6 +348,7 @@ view_sites(struct view_spool *view, view_item_fn *fn, void *arg)
 		store_request_free(list);
 	}
 	buf_fini(&line);
+	free(sites);
 	return view_end(0);
 }
 
@@ -353,6 +364,7 @@ view_change(struct view_spool *view, const struct control_request *request,
 
 		slice->u.change.filter = view_filter(view, request);
 		slice->u.change.change = change;
+		slice->u.change.reason = request->reason;
 		slice->u.change.is_dry = request->is_dry;
 		slice->u.change.after_key = after;
 		view_do(view, slice);

@@ -1,5 +1,8 @@
 /* Which domains have aliases, and what completes a name; see alias.h. */
 #include "conf/alias.h"
+#include "base/num.h"
+
+#include <errno.h>
 
 static bool
 is_local_site(const struct conf_site *site)
@@ -47,26 +50,96 @@ rules_domain(const void *arg, struct str domain)
 	return conf_alias_domain(arg, domain);
 }
 
+/* The rules for ADDRESS; false if there are no aliases for it. */
+static bool
+rules_set(const struct conf *conf, struct str address,
+    char key[MAIL_DOMAIN_MAX + 1], struct alias_rules *rules)
+{
+	struct mail_address parsed;
+
+	if (conf->aliases == NULL || mail_address_parse(address, &parsed) < 0 ||
+	    mail_domain_key(parsed.domain, key) < 0)
+		return false;
+	*rules = (struct alias_rules){
+	    .domain = rules_domain,
+	    .arg = conf,
+	    .home = is_local_site(conf_site_of_domain(conf, str_from(key)))
+	                ? str_from(key)
+	                : conf->local_domain,
+	    .is_running = conf->alias_programs,
+	};
+	return true;
+}
+
 enum alias_outcome
 conf_alias_expand(const struct conf *conf, struct str address,
     size_t leaves_max, struct alias_expansion *expansion_out)
 {
-	struct alias_rules rules = {
-	    .domain = rules_domain,
-	    .arg = conf,
-	    .home = conf->local_domain,
-	    .leaves_max = leaves_max,
-	};
 	char key[MAIL_DOMAIN_MAX + 1];
-	struct mail_address parsed;
+	struct alias_rules rules;
 
 	*expansion_out = (struct alias_expansion){0};
-	if (conf->aliases == NULL || mail_address_parse(address, &parsed) < 0 ||
-	    mail_domain_key(parsed.domain, key) < 0)
+	if (!rules_set(conf, address, key, &rules))
 		return ALIAS_NONE;
-	if (is_local_site(conf_site_of_domain(conf, str_from(key))))
-		rules.home = str_from(key);
+	rules.leaves_max = leaves_max;
 	return alias_expand(conf->aliases, &rules, address, expansion_out);
+}
+
+enum alias_outcome
+conf_alias_expand_one(const struct conf *conf, struct str address,
+    size_t leaves_max, struct alias_expansion *expansion_out)
+{
+	enum alias_outcome outcome =
+	    conf_alias_expand(conf, address, leaves_max, expansion_out);
+	char key[MAIL_DOMAIN_MAX + 1];
+	struct alias_rules rules;
+
+	if (outcome != ALIAS_DONE || !rules_set(conf, address, key, &rules))
+		return outcome;
+	alias_expansion_fini(expansion_out);
+	rules.leaves_max = leaves_max;
+	rules.is_one_owner = true;
+	return alias_expand(conf->aliases, &rules, address, expansion_out);
+}
+
+bool
+conf_alias_has(const struct conf *conf, struct str address)
+{
+	char key[MAIL_DOMAIN_MAX + 1];
+	struct alias_rules rules;
+
+	return rules_set(conf, address, key, &rules) &&
+	       alias_has(conf->aliases, &rules, address);
+}
+
+int
+conf_alias_job(
+    const struct conf *conf, const struct alias_local *local, uint32_t *job_out)
+{
+	size_t number = SIZE_MAX;
+
+	if (conf->aliases != NULL &&
+	    (local->kind == ALIAS_FILE ||
+		(local->kind == ALIAS_PROGRAM && conf->alias_programs)))
+		number = alias_table_local_number(conf->aliases, local);
+	if (number == SIZE_MAX)
+		return -ENOENT;
+	*job_out = num_narrow_u32(conf->maildir_count + number);
+	return 0;
+}
+
+const struct alias_local *
+conf_alias_local(const struct conf *conf, uint32_t job)
+{
+	const struct alias_local *local = NULL;
+
+	if (conf->aliases != NULL && job >= conf->maildir_count)
+		local =
+		    alias_table_local(conf->aliases, job - conf->maildir_count);
+	return local != NULL && local->kind == ALIAS_PROGRAM &&
+	               !conf->alias_programs
+	           ? NULL
+	           : local;
 }
 
 void

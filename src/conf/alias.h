@@ -21,6 +21,25 @@ enum alias_outcome conf_alias_expand(const struct conf *conf,
     struct str address, size_t leaves_max,
     struct alias_expansion *expansion_out);
 
+/* The same of one list at a time: one inside that has an owner of its own is a
+   leaf (alias_leaf.is_alias), so that all leaves have one sender.  What would
+   be refused as a whole is. */
+enum alias_outcome conf_alias_expand_one(const struct conf *conf,
+    struct str address, size_t leaves_max,
+    struct alias_expansion *expansion_out);
+
+/* True if ADDRESS is an alias, whatever comes of it. */
+bool conf_alias_has(const struct conf *conf, struct str address);
+
+/* Programs and files that aliases name have job numbers behind those of the
+   Maildirs (conf.maildir_count).  The number of LOCAL, or -ENOENT: no alias
+   names it, or it is a program and none is run. */
+int conf_alias_job(const struct conf *conf, const struct alias_local *local,
+    uint32_t *job_out) __attribute__((warn_unused_result));
+/* What JOB stands for, or NULL. */
+const struct alias_local *conf_alias_local(
+    const struct conf *conf, uint32_t job);
+
 /* Sets conf.local_domain, when sites and hostname are known. */
 void conf_alias_home_set(struct conf *conf);
 

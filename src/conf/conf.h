@@ -44,7 +44,10 @@ struct conf_networks {
 enum conf_route_kind {
 	CONF_ROUTE_SMTP,
 	CONF_ROUTE_MX,
-	CONF_ROUTE_MAILDIR
+	/* Here, by a helper. */
+	CONF_ROUTE_MAILDIR,
+	CONF_ROUTE_FILE,   /* of an alias; never in the file */
+	CONF_ROUTE_PROGRAM /* likewise */
 };
 
 struct conf_route {
@@ -155,12 +158,16 @@ struct conf {
 	struct str pid_file;  /* empty = none */
 	struct str log;       /* "stderr", "syslog" */
 	struct str log_level;
+	struct str log_name; /* before the lines of "syslog" */
 	struct str user_receive, user_queue, user_deliver, user_control;
 	struct str user_pickup;
 	struct str const *alias_files; /* in the order of being looked at */
 	size_t alias_file_count;
 	const struct conf_domain *alias_domains; /* none: see conf/alias.h */
 	size_t alias_domain_count;
+	bool alias_programs;    /* are run */
+	uint64_t alias_time_ms; /* the longest that one may run */
+	struct str alias_user;
 	struct str local_domain;     /* of the first local site, or hostname */
 	struct alias_table *aliases; /* NULL = none; whoever reads the files
 	                                sets it, conf_free() frees it */

@@ -354,6 +354,7 @@ static const struct {
     {"destinations-max", "src/sched/sched_test.c", "test_memory_is_bounded"},
     {"receive-processes", "test/system/test_limits.py", "test_processes"},
     {"deliver-processes", "test/system/test_limits.py", "test_processes"},
+    {"alias-time", "test/system/test_alias_local.py", "test_program_fails"},
     {"idle-timeout", "src/role/receive_session_test.c", "test_idle"},
     {"greeting-timeout", "src/smtp/client_content_test.c", "test_deadlines"},
     {"data-timeout", "src/smtp/client_content_test.c", "test_deadlines"},

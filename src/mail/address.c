@@ -302,6 +302,42 @@ mail_address_parse(struct str text, struct mail_address *address_out)
 	return 0;
 }
 
+/* Takes atoms and dots in any order. */
+static bool
+mail_take_loose_local(struct str *text)
+{
+	size_t size, taken = 0;
+
+	while ((size = mail_atext_size(*text, true)) > 0 ||
+	       mail_take_char(text, '.')) {
+		*text = str_skip(*text, size);
+		taken += size;
+	}
+	return taken > 0;
+}
+
+int
+mail_address_parse_loose(struct str text, struct mail_address *address_out)
+{
+	struct str rest = text, domain;
+	size_t count;
+	bool is_taken;
+
+	if (mail_address_parse(text, address_out) == 0)
+		return 0;
+	if (text.size > MAIL_ADDRESS_MAX || !mail_take_loose_local(&rest))
+		return -EINVAL;
+	address_out->whole = text;
+	address_out->local = str_head(text, text.size - rest.size);
+	if (!mail_take_char(&rest, '@'))
+		return -EINVAL;
+	domain = address_out->domain = rest;
+	is_taken = domain.size > 0 && *domain.data == '['
+	               ? mail_take_literal(&rest)
+	               : mail_take_domain(&rest, true, &count);
+	return is_taken && rest.size == 0 ? 0 : -EINVAL;
+}
+
 bool
 mail_domain_is_valid(struct str domain, bool is_single)
 {

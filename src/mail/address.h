@@ -36,6 +36,12 @@ int mail_path_parse(struct str text, bool is_utf8,
 int mail_address_parse(struct str text, struct mail_address *address_out)
     __attribute__((warn_unused_result));
 
+/* The same for what another program has accepted already: in the local part
+   dots may stand anywhere, and it may be longer than MAIL_LOCAL_MAX as long as
+   the whole is not over MAIL_ADDRESS_MAX. */
+int mail_address_parse_loose(struct str text, struct mail_address *address_out)
+    __attribute__((warn_unused_result));
+
 /* A host or domain name of labels of letters, digits and hyphens, at most 63
    bytes each, 255 in all, one trailing dot tolerated (RFC 1035 2.3.4).  A
    single label is taken only with IS_SINGLE. */

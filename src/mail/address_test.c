@@ -19,6 +19,9 @@
 /* 255 bytes: three labels of 63 with dots, one of 63. */
 #define D255 X63 "." X63 "." X63 "." X63
 
+/* With "@b" as many bytes as an address may have. */
+#define LONG X64 X64 X64 X64 X9 X9 X9 X9 X9 X9 X7 "x"
+
 struct path_case {
 	struct str text;
 	bool is_utf8;
@@ -186,6 +189,41 @@ test_addresses(void **state)
 	}
 }
 
+/* What sendmail takes and RFC 5321 does not, for queues that it has written. */
+static void
+test_loose(void **state)
+{
+	static const struct {
+		struct str text, local, domain;
+	} good[] = {
+	    {TEXT("a@b"), TEXT("a"), TEXT("b")},
+	    {TEXT("a.@b.c"), TEXT("a."), TEXT("b.c")},
+	    {TEXT(".a..b@c"), TEXT(".a..b"), TEXT("c")},
+	    {TEXT(X64 "y@b"), TEXT(X64 "y"), TEXT("b")},
+	    {TEXT("a.@[127.0.0.1]"), TEXT("a."), TEXT("[127.0.0.1]")},
+	    {TEXT("\"a b\"@c"), TEXT("\"a b\""), TEXT("c")},
+	};
+	static const struct str bad[] = {TEXT("a"), TEXT("."), TEXT(".@b"),
+	    TEXT("a.@"), TEXT("a.@b@c"), TEXT("a b@c"), TEXT("a,@b"),
+	    TEXT("<a.@b>"), TEXT("a.@b..c"), TEXT("a.@-b"), TEXT("\"a@b"),
+	    TEXT("a.@b "), TEXT("a.\n@b"), TEXT("")};
+	struct mail_address a;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(mail_address_parse_loose(good[i].text, &a), 0);
+		assert_true(str_equal(a.whole, good[i].text));
+		assert_true(str_equal(a.local, good[i].local));
+		assert_true(str_equal(a.domain, good[i].domain));
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		assert_int_equal(mail_address_parse_loose(bad[i], &a), -EINVAL);
+	/* MAIL_ADDRESS_MAX in all, and one more. */
+	assert_int_equal(mail_address_parse_loose(STR(LONG "@b"), &a), 0);
+	assert_int_equal(
+	    mail_address_parse_loose(STR(LONG "x@b"), &a), -EINVAL);
+}
+
 static void
 test_domains(void **state)
 {
@@ -261,6 +299,7 @@ main(void)
 	    cmocka_unit_test(test_paths),
 	    cmocka_unit_test(test_cut_paths),
 	    cmocka_unit_test(test_addresses),
+	    cmocka_unit_test(test_loose),
 	    cmocka_unit_test(test_domains),
 	    cmocka_unit_test(test_keys),
 	    cmocka_unit_test(test_under),

@@ -5,13 +5,16 @@
  * Invariants: (1) what a definition holds that was not understood stands in it
  * as a target of ALIAS_BAD, so that nobody is left out of a list unnoticed; an
  * alias of nothing has such a target too; (2) each path of an :include: stands
- * once in the list of includes, in the order of being found.
+ * once in the list of includes, in the order of being found; (3) a target that
+ * is a program or a file has a number, an address (mail/alias_local.h) and, if
+ * it is a program, words.
  */
 #include "mail/alias.h"
 #include "base/arena.h"
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "mail/alias_local.h"
 #include "mail/alias_parse.h"
 
 #include <stdarg.h>
@@ -36,10 +39,20 @@ struct alias_include {
 	UT_hash_handle hh; /* by entry.file */
 };
 
+/* A program or a file; its address, which is the key, is behind it. */
+struct alias_local_node {
+	struct alias_local local;
+	size_t number;
+	UT_hash_handle hh;
+};
+
 struct alias_table {
 	struct arena arena;
 	struct alias_node *names;
 	struct alias_include *includes;
+	struct alias_local_node *locals;
+	struct alias_local_node **local_list; /* by number, ALIAS_LOCALS_MAX */
+	bool is_distrusted;
 	struct str mistakes[ALIAS_MISTAKES_MAX];
 	size_t mistake_count;
 	struct alias_file files[ALIAS_FILES_MAX];
@@ -63,6 +76,7 @@ alias_table_free(struct alias_table *table)
 		return;
 	HASH_CLEAR(hh, table->names);
 	HASH_CLEAR(hh, table->includes);
+	HASH_CLEAR(hh, table->locals);
 	arena_fini(&table->arena);
 	free(table);
 }
@@ -180,7 +194,71 @@ node_for(
 	    node->entry.name.size, node);
 	return node;
 }
+
+static struct alias_local_node *
+local_find(const struct alias_table *table, struct str address)
+{
+	struct alias_local_node *node;
+
+	HASH_FIND(hh, table->locals, address.data, address.size, node);
+	return node;
+}
+
+/* Gives LOCAL with ADDRESS a number; NULL, or what is wrong. */
+static const char *
+local_add(struct alias_table *table, const struct alias_local *local,
+    struct str address)
+{
+	size_t count = HASH_COUNT(table->locals);
+	struct alias_local_node *node;
+
+	if (local_find(table, address) != NULL)
+		return NULL;
+	if (table->local_list == NULL)
+		table->local_list = arena_new(&table->arena,
+		    ALIAS_LOCALS_MAX * sizeof(struct alias_local_node *));
+	node = arena_new(&table->arena, sizeof(*node) + address.size);
+	if (node == NULL || table->local_list == NULL ||
+	    count == ALIAS_LOCALS_MAX)
+		return "is one program or file too many";
+	memcpy(node + 1, address.data, address.size);
+	node->local.kind = local->kind;
+	node->local.text = arena_copy(&table->arena, local->text);
+	node->number = count;
+	if (node->local.text.data == NULL)
+		return "is one program or file too many";
+	HASH_ADD_KEYPTR(
+	    hh, table->locals, (const char *)(node + 1), address.size, node);
+	table->local_list[count] = node;
+	return NULL;
+}
 /* NOLINTEND(readability-function-*) */
+
+/* A target of ENTRY that is a program or a file; NULL, or what is wrong. */
+static const char *
+local_take(struct alias_table *table, const struct alias_entry *entry,
+    const struct alias_target *target)
+{
+	struct alias_local local = {.kind = target->kind, .text = target->text};
+	char address[MAIL_ADDRESS_MAX + 1];
+	struct alias_command command;
+	const char *wrong = NULL;
+	int size;
+
+	if (entry->name.size == 0)
+		return "names a program or a file, which an :include: may not";
+	if (table->is_distrusted)
+		return "names a program or a file, but not only root may write "
+		       "to this file of aliases";
+	size = alias_local_put(&local, address);
+	if (size < 0)
+		return "has a command or path that is too long or no ASCII";
+	if (local.kind == ALIAS_PROGRAM)
+		wrong = alias_command_split(local.text, &command);
+	return wrong != NULL
+	           ? wrong
+	           : local_add(table, &local, str_of(address, (size_t)size));
+}
 
 /* Targets being gathered, in the arena. */
 struct gather {
@@ -249,7 +327,11 @@ gather_list(struct gather *g, struct str list, unsigned line)
 
 	while (!g->is_over && alias_parse_target(&list, &g->scratch, &target,
 				  &passed, &wrong) != ALIAS_FOUND_NONE) {
+		if (wrong == NULL &&
+		    (target.kind == ALIAS_PROGRAM || target.kind == ALIAS_FILE))
+			wrong = local_take(g->table, g->entry, &target);
 		if (wrong != NULL) {
+			target.kind = ALIAS_BAD;
 			alias_table_mistake(g->table, g->entry->file,
 			    line + passed, "%.*s%s%s",
 			    STR_ARG(str_head(g->entry->name, ALIAS_SHOWN_MAX)),
@@ -353,6 +435,12 @@ alias_table_read(
 	buf_fini(&definition);
 }
 
+void
+alias_table_trust(struct alias_table *table, bool is_trusted)
+{
+	table->is_distrusted = !is_trusted;
+}
+
 const struct alias_file *
 alias_table_file(const struct alias_table *table, size_t index)
 {
@@ -434,6 +522,27 @@ alias_table_find(const struct alias_table *table, struct str name)
 		key[i] = ascii_lower(name.data[i]);
 	node = node_find(table, str_of(key, name.size));
 	return node == NULL ? NULL : &node->entry;
+}
+
+const struct alias_local *
+alias_table_local(const struct alias_table *table, size_t number)
+{
+	return number < HASH_COUNT(table->locals)
+	           ? &table->local_list[number]->local
+	           : NULL;
+}
+
+size_t
+alias_table_local_number(
+    const struct alias_table *table, const struct alias_local *local)
+{
+	char address[MAIL_ADDRESS_MAX + 1];
+	int size = alias_local_put(local, address);
+	const struct alias_local_node *node = NULL;
+
+	if (size > 0)
+		node = local_find(table, str_of(address, (size_t)size));
+	return node != NULL ? node->number : SIZE_MAX;
 }
 
 const struct alias_entry *

@@ -32,6 +32,7 @@
 #define ALIAS_FILES_MAX      16          /* of one table */
 #define ALIAS_INCLUDES_MAX   1000        /* files of all :include: */
 #define ALIAS_MISTAKES_MAX   100         /* that are kept of one table */
+#define ALIAS_LOCALS_MAX     10000       /* programs and files of one table */
 #define ALIAS_ARENA_MAX      (512 << 20) /* bytes of a table */
 
 enum alias_kind {
@@ -47,6 +48,12 @@ enum alias_kind {
 struct alias_target {
 	enum alias_kind kind;
 	bool is_final; /* "\x": not looked up again */
+	struct str text;
+};
+
+/* A program (its command) or a file (its path) that an alias names. */
+struct alias_local {
+	enum alias_kind kind; /* ALIAS_PROGRAM or ALIAS_FILE */
 	struct str text;
 };
 
@@ -77,6 +84,10 @@ void alias_table_free(struct alias_table *table);
    than ALIAS_FILES_MAX is a mistake. */
 void alias_table_read(
     struct alias_table *table, struct str file_name, struct str text);
+/* Whether programs and files may be named in what alias_table_read() gets from
+   now on; in a new table they may.  In an :include: file they never may: its
+   owner is told apart from the administrator.  Elsewhere each is a mistake. */
+void alias_table_trust(struct alias_table *table, bool is_trusted);
 /* What the file INDEX held that was read, or NULL behind the last one. */
 const struct alias_file *alias_table_file(
     const struct alias_table *table, size_t index);
@@ -102,6 +113,13 @@ const struct alias_entry *alias_table_next(
 /* The entry of a name, in any case, or NULL. */
 const struct alias_entry *alias_table_find(
     const struct alias_table *table, struct str name);
+/* The programs and files that aliases name, numbered from 0 in the order of
+   being read; NULL behind the last. */
+const struct alias_local *alias_table_local(
+    const struct alias_table *table, size_t number);
+/* The number of LOCAL, or SIZE_MAX. */
+size_t alias_table_local_number(
+    const struct alias_table *table, const struct alias_local *local);
 /* The content of an :include: file, or NULL where it was not given. */
 const struct alias_entry *alias_table_included(
     const struct alias_table *table, struct str path);

@@ -8,6 +8,7 @@
 #include "mail/alias_expand.h"
 #include "base/check.h"
 #include "base/hash.h"
+#include "mail/alias_local.h"
 
 #include <errno.h>
 #include <string.h>
@@ -235,6 +236,45 @@ add_leaf(struct expander *x, struct str local, struct str domain,
 	return ALIAS_DONE;
 }
 
+/* The same of an alias, which is left as it is. */
+static enum alias_outcome
+add_alias(struct expander *x, struct str local, struct str domain,
+    struct str key, struct str owner)
+{
+	size_t count = x->out->leaf_count;
+	enum alias_outcome outcome = add_leaf(x, local, domain, key, owner);
+
+	if (x->out->leaf_count > count)
+		x->leaves[count].is_alias = true;
+	return outcome;
+}
+
+/* A target that is a program or a file. */
+static enum alias_outcome
+add_local(
+    struct expander *x, const struct alias_target *target, struct str owner)
+{
+	struct alias_local local = {.kind = target->kind, .text = target->text};
+	char text[MAIL_ADDRESS_MAX + 1];
+	struct str address;
+	int size, error;
+
+	if (local.kind == ALIAS_PROGRAM && !x->rules->is_running)
+		return refuse(x, ALIAS_TO_PROGRAM, target->text);
+	size = alias_local_put(&local, text);
+	if (size < 0)
+		return refuse(x, ALIAS_MISTAKE, target->text);
+	address = arena_copy(&x->out->arena, str_of(text, (size_t)size));
+	error = see(x, &x->addresses, text, (size_t)size);
+	if (error == -EEXIST)
+		return ALIAS_DONE;
+	if (error < 0 || address.data == NULL || !leaf_room(x))
+		return refuse(x, ALIAS_LARGE, target->text);
+	x->leaves[x->out->leaf_count++] =
+	    (struct alias_leaf){.address = address, .owner = owner};
+	return ALIAS_DONE;
+}
+
 /* A target that is a name at a domain. */
 static enum alias_outcome
 expand_address(struct expander *x, const struct alias_target *target,
@@ -252,8 +292,12 @@ expand_address(struct expander *x, const struct alias_target *target,
 	if (!target->is_final &&
 	    (whose != ALIAS_DOMAIN_FOREIGN || target->kind == ALIAS_LOCAL))
 		entry = find_alias(x->table, local);
-	if (entry != NULL && entry != current_alias(x))
-		return enter(x, entry, owner);
+	if (entry != NULL && entry != current_alias(x)) {
+		if (!x->rules->is_one_owner || whose == ALIAS_DOMAIN_FOREIGN ||
+		    str_equal(owner_of(x, entry, owner), owner))
+			return enter(x, entry, owner);
+		return add_alias(x, local, domain, key, owner);
+	}
 	if (whose == ALIAS_DOMAIN_ONLY)
 		return refuse(x, ALIAS_UNKNOWN, target->text);
 	return add_leaf(x, local, domain, key, owner);
@@ -289,9 +333,8 @@ expand_target(
 	case ALIAS_INCLUDE:
 		return expand_include(x, target, owner);
 	case ALIAS_PROGRAM:
-		return refuse(x, ALIAS_TO_PROGRAM, target->text);
 	case ALIAS_FILE:
-		return refuse(x, ALIAS_TO_FILE, target->text);
+		return add_local(x, target, owner);
 	case ALIAS_DISCARD:
 		return ALIAS_DONE;
 	case ALIAS_BAD:
@@ -321,25 +364,42 @@ run(struct expander *x)
 	return outcome;
 }
 
+/* The alias that ADDRESS is, or NULL. */
+static const struct alias_entry *
+find_address(const struct alias_table *table, const struct alias_rules *rules,
+    struct str address, char domain[MAIL_DOMAIN_MAX + 1])
+{
+	struct mail_address parsed;
+
+	if (mail_address_parse(address, &parsed) < 0 ||
+	    parsed.domain.size == 0 ||
+	    mail_domain_key(parsed.domain, domain) < 0 ||
+	    rules->domain(rules->arg, str_from(domain)) == ALIAS_DOMAIN_FOREIGN)
+		return NULL;
+	return find_alias(table, parsed.local);
+}
+
+bool
+alias_has(const struct alias_table *table, const struct alias_rules *rules,
+    struct str address)
+{
+	char domain[MAIL_DOMAIN_MAX + 1];
+
+	return find_address(table, rules, address, domain) != NULL;
+}
+
 enum alias_outcome
 alias_expand(const struct alias_table *table, const struct alias_rules *rules,
     struct str address, struct alias_expansion *expansion_out)
 {
 	struct expander x = {
 	    .table = table, .rules = rules, .out = expansion_out};
-	const struct alias_entry *entry = NULL;
-	struct mail_address parsed;
+	const struct alias_entry *entry =
+	    find_address(table, rules, address, x.domain);
 	enum alias_outcome outcome;
 
 	*expansion_out = (struct alias_expansion){0};
 	arena_init(&expansion_out->arena, ALIAS_EXPANSION_MAX);
-	if (mail_address_parse(address, &parsed) < 0 ||
-	    parsed.domain.size == 0 ||
-	    mail_domain_key(parsed.domain, x.domain) < 0)
-		return ALIAS_NONE;
-	if (rules->domain(rules->arg, str_from(x.domain)) !=
-	    ALIAS_DOMAIN_FOREIGN)
-		entry = find_alias(table, parsed.local);
 	if (entry == NULL)
 		return ALIAS_NONE;
 	outcome = enter(&x, entry, STR(""));
@@ -374,9 +434,7 @@ alias_outcome_text(enum alias_outcome outcome)
 	case ALIAS_MISTAKE:
 		return "has a mistake in its definition";
 	case ALIAS_TO_PROGRAM:
-		return "names a program, which is not run";
-	case ALIAS_TO_FILE:
-		return "names a file, which is not written";
+		return "names a program, and alias-programs is not on";
 	case ALIAS_UNREAD:
 		return "includes a file that could not be read";
 	case ALIAS_UNKNOWN:

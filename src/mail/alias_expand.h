@@ -33,6 +33,9 @@ struct alias_rules {
 	const void *arg;
 	struct str home; /* the domain of names that have none */
 	size_t leaves_max;
+	/* A list inside whose owner is another one is left as it is. */
+	bool is_one_owner;
+	bool is_running; /* programs */
 };
 
 enum alias_outcome {
@@ -42,15 +45,15 @@ enum alias_outcome {
 	ALIAS_DEEP,
 	ALIAS_LARGE,
 	ALIAS_MISTAKE,
-	ALIAS_TO_PROGRAM,
-	ALIAS_TO_FILE,
-	ALIAS_UNREAD,  /* an :include: file that could not be read */
-	ALIAS_UNKNOWN, /* a name that nobody has */
+	ALIAS_TO_PROGRAM, /* and programs are not run */
+	ALIAS_UNREAD,     /* an :include: file that could not be read */
+	ALIAS_UNKNOWN,    /* a name that nobody has */
 };
 
 struct alias_leaf {
-	struct str address; /* local@domain */
+	struct str address; /* local@domain, or of mail/alias_local.h */
 	struct str owner;   /* likewise: the sender, or empty: as it was */
+	bool is_alias;      /* left as it is: to be expanded itself */
 };
 
 struct alias_expansion {
@@ -67,6 +70,9 @@ enum alias_outcome alias_expand(const struct alias_table *table,
     const struct alias_rules *rules, struct str address,
     struct alias_expansion *expansion_out);
 void alias_expansion_fini(struct alias_expansion *expansion);
+/* True if it would not be ALIAS_NONE. */
+bool alias_has(const struct alias_table *table, const struct alias_rules *rules,
+    struct str address);
 
 /* Why it was refused, for people: "aliases go round in a circle". */
 const char *alias_outcome_text(enum alias_outcome outcome);

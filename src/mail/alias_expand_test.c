@@ -31,6 +31,8 @@ static const char table_text[] =
     "nulls: /dev/null, joe\n"
     "prog: joe, |/bin/x\n"
     "file: /var/x\n"
+    "files: file, /var/x, \"/a b\", /dev/null\n"
+    "owner-files: joe\n"
     "bad: joe, x y\n"
     "inc: :include:/inc, ann\n"
     "noinc: :include:/none\n"
@@ -113,7 +115,9 @@ static const struct {
     {"null@a.test", ALIAS_DONE, ""},
     {"nulls@a.test", ALIAS_DONE, "joe@far.test"},
     {"prog@a.test", ALIAS_TO_PROGRAM, "prog: /bin/x"},
-    {"file@a.test", ALIAS_TO_FILE, "file: /var/x"},
+    {"file@a.test", ALIAS_DONE, "/var/x"},
+    {"files@a.test", ALIAS_DONE,
+	"/var/x(owner-files@a.test) \"/a b\"(owner-files@a.test)"},
     {"bad@a.test", ALIAS_MISTAKE, "bad: "},
     {"inc@a.test", ALIAS_DONE, "ann@home.test eve@home.test"},
     {"noinc@a.test", ALIAS_UNREAD, "noinc: /none"},
@@ -155,6 +159,35 @@ describe(const struct alias_expansion *e, enum alias_outcome outcome,
 		    has_owner ? ")" : "");
 		assert_true(used < size);
 	}
+}
+
+/* Where they are run, programs are members like others. */
+static void
+test_programs(void **state)
+{
+	struct alias_rules rules = {.domain = rules_domain,
+	    .home = STR("home.test"),
+	    .leaves_max = 9,
+	    .is_running = true};
+	struct alias_table *table = make_table();
+	struct alias_expansion e;
+	char text[1000];
+
+	(void)state;
+	assert_int_equal(
+	    alias_expand(table, &rules, STR("prog@a.test"), &e), ALIAS_DONE);
+	describe(&e, ALIAS_DONE, text, sizeof(text));
+	assert_string_equal(text, "joe@far.test \"|/bin/x\"");
+	alias_expansion_fini(&e);
+	rules.leaves_max = 1;
+	assert_int_equal(
+	    alias_expand(table, &rules, STR("prog@a.test"), &e), ALIAS_LARGE);
+	alias_expansion_fini(&e);
+	/* Its address is nobody's alias. */
+	assert_int_equal(
+	    alias_expand(table, &rules, STR("\"|/bin/x\""), &e), ALIAS_NONE);
+	alias_expansion_fini(&e);
+	alias_table_free(table);
 }
 
 static void
@@ -296,6 +329,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_expansions),
+	    cmocka_unit_test(test_programs),
 	    cmocka_unit_test(test_limits),
 	    cmocka_unit_test(test_steps),
 	    cmocka_unit_test(test_random_tables),

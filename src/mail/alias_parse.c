@@ -135,7 +135,8 @@ quoted_size(struct str text)
 	return 0;
 }
 
-/* Writes what the quotes around TEXT hold to TO, which has room for it. */
+/* Writes what the quotes around TEXT hold to TO, which has room for it and may
+   be TEXT. */
 static struct str
 unquote(struct str text, char *to)
 {
@@ -389,6 +390,17 @@ classify(struct buf *scratch, struct alias_target *target)
 	return classify_address(text, target);
 }
 
+/* |"COMMAND" is "|COMMAND"; TEXT lies in SCRATCH. */
+static struct str
+bare_command(struct buf *scratch, struct str text)
+{
+	if (text.size < 2 || *text.data != '"' ||
+	    quoted_size(text) != text.size)
+		return text;
+	return str_trim(
+	    unquote(text, scratch->data + (text.data - scratch->data)));
+}
+
 static unsigned
 count_lines(struct str text)
 {
@@ -421,6 +433,8 @@ alias_parse_target(struct str *list, struct buf *scratch,
 	} while (*wrong_out == NULL && str_trim(buf_str(scratch)).size == 0);
 	if (*wrong_out == NULL)
 		*wrong_out = classify(scratch, target_out);
+	if (target_out->kind == ALIAS_PROGRAM)
+		target_out->text = bare_command(scratch, target_out->text);
 	if (*wrong_out == NULL)
 		return ALIAS_FOUND_ONE;
 	target_out->kind = ALIAS_BAD;

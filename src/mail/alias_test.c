@@ -93,7 +93,15 @@ static const struct {
 	"l:joe a:ann@b.test l:y", ""},
     {"a: b, \"c\n d\"@x.test\n", "a", "l:b a:\"c d\"@x.test", ""},
     {"a: joe+x, =?!#$%&'*-/^_`{|}~\n", "a", "l:joe+x l:=?!#$%&'*-/^_`{|}~", ""},
+    {"a: |\"/bin/x -f 'b c'\", \"|/bin/x -f 'b c'\"\n", "a",
+	"p:/bin/x -f 'b c' p:/bin/x -f 'b c'", ""},
     /* Mistakes. */
+    {"a: |x, joe\n", "a", "!: l:joe",
+	"f:1: a names no program by its absolute path\n"},
+    {"a: b,\n \"|/bin/x | /bin/y\"\n", "a",
+	"l:b !:", "f:2: a needs a shell, which is not asked\n"},
+    {"a: /\303\266\n", "a",
+	"!:", "f:1: a has a command or path that is too long or no ASCII\n"},
     {"x\na: b\n", "a", "l:b", "f:1: has no colon\n"},
     {"a: b\n\n c\n", "a", "l:b",
 	"f:3: continues nothing, but begins with a blank\n"},
@@ -124,6 +132,68 @@ static const struct {
     {"a: x\001y\n", "a", "!:", "f:1: a has a control character\n"},
     {"a: joe@\n", "a", "!:", "f:1: a has an item that is no address\n"},
 };
+
+/* Programs and files have numbers, each once; where they may not be named they
+   are mistakes. */
+static void
+test_locals(void **state)
+{
+	static const struct alias_local wanted[] = {
+	    {ALIAS_PROGRAM, {"/bin/x -f", 9}},
+	    {ALIAS_FILE, {"/var/x", 6}},
+	    {ALIAS_FILE, {"/bin/x -f", 9}},
+	};
+	struct alias_local other = {ALIAS_PROGRAM, {"/bin/x", 6}};
+	struct alias_table *table = alias_table_new();
+	const struct alias_local *local;
+	struct str path;
+
+	(void)state;
+	alias_table_read(table, STR("f"),
+	    STR("a: \"|/bin/x -f\", /var/x, /dev/null\n"
+		"b: /var/x, |\"/bin/x -f\", \"/bin/x -f\", :include:/i\n"));
+	for (size_t i = 0; i < 3; i++) {
+		local = alias_table_local(table, i);
+		assert_int_equal(local->kind, wanted[i].kind);
+		assert_true(str_equal(local->text, wanted[i].text));
+		assert_int_equal(
+		    alias_table_local_number(table, &wanted[i]), i);
+	}
+	assert_null(alias_table_local(table, 3));
+	assert_true(alias_table_local_number(table, &other) == SIZE_MAX);
+	assert_mistakes(table, "");
+	alias_table_trust(table, false);
+	alias_table_read(table, STR("g"), STR("c: d, |/bin/x\n"));
+	assert_true(alias_table_wants(table, &path));
+	alias_table_include(table, path, STR("e\n/var/y\n"));
+	assert_mistakes(table,
+	    "g:1: c names a program or a file, but not only root may write to "
+	    "this file of aliases\n"
+	    "/i:2: names a program or a file, which an :include: may not\n");
+	assert_null(alias_table_local(table, 3));
+	assert_int_equal(
+	    alias_table_included(table, path)->targets[1].kind, ALIAS_BAD);
+	alias_table_free(table);
+}
+
+static void
+test_locals_max(void **state)
+{
+	struct alias_table *table = alias_table_new();
+	struct buf text;
+
+	(void)state;
+	buf_init(&text, 1 << 20);
+	for (unsigned i = 0; i <= ALIAS_LOCALS_MAX; i++)
+		assert_int_equal(buf_printf(&text, "a%u: /v/%u\n", i, i), 0);
+	alias_table_read(table, STR("f"), buf_str(&text));
+	assert_non_null(alias_table_local(table, ALIAS_LOCALS_MAX - 1));
+	assert_null(alias_table_local(table, ALIAS_LOCALS_MAX));
+	assert_mistakes(
+	    table, "f:10001: a10000 is one program or file too many\n");
+	buf_fini(&text);
+	alias_table_free(table);
+}
 
 static void
 test_files(void **state)
@@ -322,6 +392,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_files),
+	    cmocka_unit_test(test_locals),
+	    cmocka_unit_test(test_locals_max),
 	    cmocka_unit_test(test_two_files),
 	    cmocka_unit_test(test_includes),
 	    cmocka_unit_test(test_limits),

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#define MAIL_EXPANDED 16 /* beside the bits of NOTIFY */
+
 void
 mail_envelope_put(struct wire_writer *w, const struct mail_envelope *e)
 {
@@ -42,12 +44,26 @@ mail_envelope_get(struct wire_reader *r, struct mail_envelope *e_out)
 	    (int)mail_get_small(r, 2 * MAIL_PRIORITY_MAX) - MAIL_PRIORITY_MAX;
 }
 
+uint8_t
+mail_recipient_bits(const struct mail_recipient *r)
+{
+	return r->is_expanded ? (uint8_t)(r->notify | MAIL_EXPANDED)
+	                      : r->notify;
+}
+
+void
+mail_recipient_bits_set(struct mail_recipient *r, uint8_t bits)
+{
+	r->notify = bits & MAIL_NOTIFY_ALL;
+	r->is_expanded = (bits & MAIL_EXPANDED) != 0;
+}
+
 void
 mail_recipient_put(struct wire_writer *w, const struct mail_recipient *r)
 {
 	wire_put_str(w, r->address);
 	wire_put_str(w, r->orcpt);
-	wire_put_u8(w, r->notify);
+	wire_put_u8(w, mail_recipient_bits(r));
 }
 
 void
@@ -55,7 +71,8 @@ mail_recipient_get(struct wire_reader *r, struct mail_recipient *r_out)
 {
 	r_out->address = wire_get_str(r, MAIL_ADDRESS_MAX);
 	r_out->orcpt = wire_get_str(r, MAIL_ORCPT_MAX);
-	r_out->notify = mail_get_small(r, MAIL_NOTIFY_ALL);
+	mail_recipient_bits_set(
+	    r_out, mail_get_small(r, MAIL_RECIPIENT_BITS_MAX));
 	if (r_out->address.size == 0)
 		r->is_bad = true;
 }

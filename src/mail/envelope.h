@@ -55,7 +55,15 @@ struct mail_recipient {
 	struct str address; /* "a@b" or "Postmaster" */
 	struct str orcpt;   /* "rfc822;xtext" as received, or empty */
 	uint8_t notify;
+	/* It is not looked up among the aliases: it came of one, or its sender
+	   wanted none. */
+	bool is_expanded;
 };
+
+/* NOTIFY and IS_EXPANDED as one number of at most MAIL_RECIPIENT_BITS_MAX. */
+#define MAIL_RECIPIENT_BITS_MAX 31
+uint8_t mail_recipient_bits(const struct mail_recipient *r);
+void mail_recipient_bits_set(struct mail_recipient *r, uint8_t bits);
 
 void mail_envelope_put(struct wire_writer *w, const struct mail_envelope *e);
 /* The strings point into the frame; a value out of range spoils the reader. */

@@ -145,7 +145,12 @@ test_recipients(void **state)
 		true},
 	    {{.address = STR("Postmaster"), .orcpt = STR("")}, true},
 	    {{.address = STR(""), .orcpt = STR("")}, false},
-	    {{.address = STR("a@b"), .orcpt = STR(""), .notify = 16}, false},
+	    {{.address = STR("a@b"), .orcpt = STR(""), .notify = 32}, false},
+	    {{.address = STR("a@b"),
+		 .orcpt = STR(""),
+		 .notify = MAIL_NOTIFY_DELAY,
+		 .is_expanded = true},
+		true},
 	};
 
 	(void)state;
@@ -165,6 +170,7 @@ test_recipients(void **state)
 			assert_true(str_equal(got.address, put->address));
 			assert_true(str_equal(got.orcpt, put->orcpt));
 			assert_int_equal(got.notify, put->notify);
+			assert_int_equal(got.is_expanded, put->is_expanded);
 		}
 		buf_fini(&frame);
 	}

@@ -244,10 +244,55 @@ item_is_valid(const struct mail_list_item *item)
 }
 
 static enum mail_list_result
-item_wrong(struct mail_list_item *item, const char *reason)
+item_wrong(struct mail_list_item *item, const char *reason, const char *status)
 {
 	item->reason = reason;
+	item->status = status;
 	return MAIL_LIST_WRONG;
+}
+
+/* An address that is none, with the words that sendmail's configuration has
+   for it. */
+static enum mail_list_result
+item_judge(struct mail_list_item *item)
+{
+	struct str text = str_from(item->address);
+	size_t at = str_find(text, '@');
+	struct str domain = str_skip(text, at + 1);
+
+	if (str_starts(text, STR("\"")) || at == text.size)
+		return item_wrong(item, "", "");
+	if (at == 0)
+		return item_wrong(item, "User address required", "5.1.3");
+	if (domain.size == 0)
+		return item_wrong(item, "Hostname required", "5.1.3");
+	if (str_find(domain, '@') < domain.size)
+		return item_wrong(item, "Invalid route address", "5.1.3");
+	if (domain.data[0] == '.' ||
+	    memmem(domain.data, domain.size, "..", 2) != NULL)
+		return item_wrong(item, "Invalid host name", "5.1.2");
+	return item_wrong(item, "", "");
+}
+
+/* "a@b." is "a@b": the dot of the root is no part of an address. */
+static void
+item_cut_root(struct mail_list_item *item)
+{
+	size_t size = strlen(item->address);
+
+	if (item->has_domain && size > 2 && item->address[size - 1] == '.' &&
+	    item->address[size - 2] != '.' && item->address[size - 2] != '@')
+		item->address[size - 1] = '\0';
+}
+
+/* What was copied, as far as it found room. */
+static enum mail_list_result
+item_finish(struct mail_list_item *item, bool is_fit)
+{
+	if (!is_fit)
+		return item_wrong(item, "", "");
+	item_cut_root(item);
+	return item_is_valid(item) ? MAIL_LIST_ONE : item_judge(item);
 }
 
 static struct str
@@ -285,8 +330,7 @@ list_word(struct mail_list *l, struct mail_list_item *item)
 		l->element_end = 0;
 	if (item->address[0] == '\0' && is_fit)
 		return MAIL_LIST_END;
-	return is_fit && item_is_valid(item) ? MAIL_LIST_ONE
-	                                     : item_wrong(item, "");
+	return item_finish(item, is_fit);
 }
 
 static enum mail_list_result
@@ -301,8 +345,7 @@ list_angle(
 	l->at = e->end;
 	if (item->address[0] == '\0' && is_fit)
 		return MAIL_LIST_VOID;
-	return is_fit && item_is_valid(item) ? MAIL_LIST_ONE
-	                                     : item_wrong(item, "");
+	return item_finish(item, is_fit);
 }
 
 enum mail_list_result
@@ -313,7 +356,7 @@ mail_list_next(struct mail_list *l, struct mail_list_item *item)
 	while (result == MAIL_LIST_END) {
 		struct element e;
 
-		*item = (struct mail_list_item){.reason = ""};
+		*item = (struct mail_list_item){.reason = "", .status = ""};
 		if (l->element_end > 0) {
 			result = list_word(l, item);
 			continue;
@@ -329,7 +372,7 @@ mail_list_next(struct mail_list *l, struct mail_list_item *item)
 		if (e.reason != NULL) {
 			item->text = list_cut(l->text, e.start, e.end);
 			l->at = l->text.size;
-			return item_wrong(item, e.reason);
+			return item_wrong(item, e.reason, "");
 		}
 		if (e.has_angle) {
 			result = list_angle(l, &e, item);

@@ -31,6 +31,9 @@ struct mail_list_item {
 	struct str text;    /* of the whole element, blanks cut off */
 	size_t end;         /* where the address ends in the list */
 	const char *reason; /* of WRONG: "Unbalanced '<'", or "" */
+	/* Of WRONG: "5.1.3" or "5.1.2" (RFC 3463) where the reason says all
+	   that is wrong with the address or its domain, else "". */
+	const char *status;
 };
 
 struct mail_list {

@@ -56,14 +56,31 @@ submit_whole(const struct mail_list_item *item, struct str hostname,
 }
 
 static void
-rcpts_add_problem(struct submit_rcpts *r, struct str text, const char *reason)
+rcpts_add_problem(struct submit_rcpts *r, struct str text, const char *reason,
+    const char *status)
 {
 	struct str copy = arena_copy(&r->arena, text);
 
 	if (r->problem_count < SUBMIT_PROBLEMS_MAX && copy.data != NULL)
-		r->problems[r->problem_count] =
-		    (struct submit_problem){.text = copy, .reason = reason};
+		r->problems[r->problem_count] = (struct submit_problem){
+		    .text = copy, .reason = reason, .status = status};
 	r->problem_count++;
+}
+
+/* Programs, files and lists are what aliases name, and nobody else: why ITEM is
+   no recipient then, or NULL. */
+static const char *
+item_is_alias_only(const struct mail_list_item *item)
+{
+	bool is_quoted = item->address[0] == '"';
+	const char *name = item->address + is_quoted;
+
+	/* "|a"@b is a mailbox of b. */
+	if (name[0] == '|' && !(is_quoted && item->has_domain))
+		return "Cannot mail directly to programs";
+	return name[0] == '/' && !item->has_domain
+	           ? "Cannot mail directly to files"
+	           : NULL;
 }
 
 /* Domains are the same in any case, local parts are not. */
@@ -111,19 +128,29 @@ submit_rcpts_add(struct submit_rcpts *r, struct str text)
 	struct mail_list list;
 	struct mail_list_item item;
 	enum mail_list_result result;
+	const char *why;
 	int error = 0;
 
+	if (str_case_starts(str_trim(text), STR(":include:"))) {
+		rcpts_add_problem(r, str_trim(text),
+		    "Cannot mail directly to :include:s", "5.1.3");
+		return 0;
+	}
 	mail_list_init(&list, text);
 	while (error == 0 &&
 	       (result = mail_list_next(&list, &item)) != MAIL_LIST_END) {
 		char address[MAIL_ADDRESS_MAX + 1];
 
-		if (result == MAIL_LIST_ONE &&
-		    submit_whole(&item, r->hostname, address) == 0)
+		why =
+		    result == MAIL_LIST_ONE ? item_is_alias_only(&item) : NULL;
+		if (why != NULL)
+			rcpts_add_problem(r, item.text, why, "5.1.3");
+		else if (result == MAIL_LIST_ONE &&
+			 submit_whole(&item, r->hostname, address) == 0)
 			error = rcpts_add_address(r, str_from(address));
 		else if (result != MAIL_LIST_VOID)
-			rcpts_add_problem(r, item.text,
-			    item.reason != NULL ? item.reason : "");
+			rcpts_add_problem(
+			    r, item.text, item.reason, item.status);
 	}
 	return error;
 }
@@ -141,7 +168,7 @@ submit_sender_parse(
 	result = mail_list_next(&list, &item);
 	if (result == MAIL_LIST_END)
 		return str_trim(text).size == 0 ? 0 : -EINVAL;
-	if (result == MAIL_LIST_WRONG ||
+	if (result == MAIL_LIST_WRONG || item_is_alias_only(&item) != NULL ||
 	    mail_list_next(&list, &more) != MAIL_LIST_END)
 		return -EINVAL;
 	return result == MAIL_LIST_VOID
@@ -157,7 +184,7 @@ enum {
 	FIELD_RECEIVED = 16,
 };
 
-/* A bit for each field that is added where it is missing. */
+/* A bit for each field that is added where it is missing or empty. */
 enum {
 	HAS_FROM = 1,
 	HAS_DATE = 2,
@@ -175,6 +202,7 @@ static const struct {
     {"To", FIELD_ADDRESSES | FIELD_RECIPIENTS},
     {"Cc", FIELD_ADDRESSES | FIELD_RECIPIENTS},
     {"Bcc", FIELD_RECIPIENTS | FIELD_DROPPED},
+    {"Apparently-To", FIELD_ADDRESSES | FIELD_RECIPIENTS},
     {"Date", 0, HAS_DATE},
     {"Message-ID", 0, HAS_ID},
     {"Return-Path", FIELD_DROPPED},
@@ -202,6 +230,16 @@ field_flags(struct str name, unsigned *has)
 	return is_resent ? FIELD_RESENT : 0;
 }
 
+/* True if nothing but blanks and line ends is in it. */
+static bool
+field_is_empty(const struct mail_field *field)
+{
+	for (size_t i = 0; i < field->body.size; i++)
+		if (str_find(STR(" \t\r\n"), field->body.data[i]) == 4)
+			return false;
+	return true;
+}
+
 /* What was found in a header in a first reading. */
 struct submit_found {
 	unsigned has;        /* HAS_ bits */
@@ -219,6 +257,8 @@ header_look(struct str header)
 
 	while (mail_field_next(&header, &field)) {
 		flags = field_flags(field.name, &has);
+		if (field_is_empty(&field))
+			has = 0;
 		if (flags & FIELD_RESENT)
 			found.has_resent |= has;
 		else
@@ -425,6 +465,8 @@ submit_header_put(const struct submit_header *h, struct str header,
 		if ((flags & FIELD_DROPPED) &&
 		    (!h->is_gateway || (h->is_taking_recipients &&
 					   (flags & FIELD_RECIPIENTS))))
+			continue;
+		if (!h->is_gateway && has != 0 && field_is_empty(&field))
 			continue;
 		put_field(h, &field, flags, out, &error);
 	}

@@ -25,6 +25,7 @@
 struct submit_problem {
 	struct str text;
 	const char *reason; /* "Unbalanced '<'", or "" */
+	const char *status; /* of RFC 3463; "" = an unknown user */
 };
 
 struct submit_rcpt;

@@ -44,7 +44,25 @@ static const struct header_case header_cases[] = {
 	"a@b.test A@B.test "},
     {"t", "To: bad@@x, ok@y <z\r\n" FROM DATE MID,
 	"To: bad@@x, ok@y <z\r\n" FROM DATE MID,
-	"!bad@@x() !ok@y <z(Unbalanced '<') "},
+	"!bad@@x(Invalid route address) !ok@y <z(Unbalanced '<') "},
+    {"t", "To: |/bin/x, \"|/bin/x y\", /a/b, /a=b/@c, a\r\n" FROM DATE MID,
+	"To: |/bin/x@h.test, \"|/bin/x y\"@h.test, /a/b@h.test, /a=b/@c, "
+	"a@h.test\r\n" FROM DATE MID,
+	"/a=b/@c a@h.test "
+	"!|/bin/x(Cannot mail directly to programs) "
+	"!\"|/bin/x y\"(Cannot mail directly to programs) "
+	"!/a/b(Cannot mail directly to files) "},
+    {"t", "To: \"|/bin/x\"@c, \"/a\"@c, |a@c\r\n" FROM DATE MID,
+	"To: \"|/bin/x\"@c, \"/a\"@c, |a@c\r\n" FROM DATE MID,
+	"\"|/bin/x\"@c \"/a\"@c !|a@c(Cannot mail directly to programs) "},
+    {"t", "To: :include:/a/b\r\n" FROM DATE MID,
+	"To: :include:/a/b@h.test\r\n" FROM DATE MID,
+	"!:include:/a/b(Cannot mail directly to :include:s) "},
+    {"t", "Apparently-To: a, b@c\r\n" FROM DATE MID,
+	"Apparently-To: a@h.test, b@c\r\n" FROM DATE MID, "a@h.test b@c "},
+    {"", "From:\r\nX:\r\nDate: \t\r\nMessage-Id:\r\n \r\n",
+	"X:\r\n" FROM DATE MID_REAL, ""},
+    {"g", "From:\r\nDate:\r\n", "From:\r\nDate:\r\n", ""},
     {"t", "To: a@b\r\nResent-To: c@d\r\nResent-Bcc: e@f\r\n" FROM DATE MID,
 	"Resent-" FROM "Resent-" DATE "Resent-" MID_REAL
 	"To: a@b\r\nResent-To: c@d\r\n" FROM DATE MID,

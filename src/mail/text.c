@@ -55,6 +55,8 @@ text_begin_body(struct mail_text *t, struct str line, struct buf *body)
 {
 	t->state = MAIL_TEXT_BODY;
 	t->has_8bit_body = t->has_8bit_body || text_has_8bit(line);
+	if (!t->is_dot_ordinary && str_starts(line, STR("..")))
+		line = str_skip(line, 1);
 	return line.size > 0 ? text_put_line(body, line) : 0;
 }
 
@@ -124,7 +126,8 @@ text_run(struct mail_text *t, struct str run, struct buf *body)
 	if (run.size == 0)
 		return 0;
 	t->is_line_start = false;
-	if (t->is_dot_line)
+	/* Who cannot write a lone dot writes two. */
+	if (t->is_dot_line && (t->is_dot_ordinary || run.data[0] != '.'))
 		error = buf_append(body, STR("."));
 	t->is_dot_line = false;
 	return error < 0 ? error : buf_append(body, run);

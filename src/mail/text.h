@@ -4,7 +4,8 @@
  *
  * Line ends come as LF, CRLF or CR; a NUL is left out.  Lines "From ..." before
  * the header are kept apart.  A line with nothing but a dot ends the message
- * unless dots are ordinary; what follows it is not looked at.  The header ends
+ * unless dots are ordinary, and of two dots at the beginning of a line of the
+ * body one is left; what follows the end is not looked at.  The header ends
  * before the first line that can be no part of one; if that line is empty, it
  * is left out.
  *

@@ -80,8 +80,6 @@ landlock_allow_directory(int ruleset_fd, int directory_fd, uint64_t handled)
 	    .parent_fd = directory_fd,
 	};
 
-	if (directory_fd < 0)
-		return 0;
 	return syscall(SYS_landlock_add_rule, ruleset_fd,
 		   LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0
 	           ? -errno
@@ -92,19 +90,20 @@ int
 landlock_enter(const struct landlock_rights *rights)
 {
 	struct landlock_attributes attributes;
-	int version = landlock_version(), error, fd;
+	int version = landlock_version(), error = 0, fd;
 	size_t size;
 
 	if (version <
-	    (rights->directory_fd < 0 ? 1 : LANDLOCK_VERSION_DIRECTORY))
+	    (rights->directory_count == 0 ? 1 : LANDLOCK_VERSION_DIRECTORY))
 		return 0;
 	attributes =
 	    landlock_attributes_of(version, rights->is_connecting, &size);
 	fd = (int)syscall(SYS_landlock_create_ruleset, &attributes, size, 0);
 	if (fd < 0)
 		return -errno;
-	error = landlock_allow_directory(
-	    fd, rights->directory_fd, attributes.handled_fs);
+	for (size_t i = 0; error == 0 && i < rights->directory_count; i++)
+		error = landlock_allow_directory(
+		    fd, rights->directory_fds[i], attributes.handled_fs);
 	if (error == 0 && syscall(SYS_landlock_restrict_self, fd, 0) < 0)
 		error = -errno;
 	close(fd);

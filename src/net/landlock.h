@@ -5,6 +5,7 @@
 #define NET_LANDLOCK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* The first version that walls off a role with a directory: the one before
    forbids every move to another directory, which stores do all the time. */
@@ -12,7 +13,9 @@
 
 struct landlock_rights {
 	bool is_connecting; /* TCP connect() stays possible */
-	int directory_fd;   /* files below it stay usable; -1: none */
+	/* Files below these stay usable. */
+	const int *directory_fds;
+	size_t directory_count;
 };
 
 /* Restricts the calling thread and what it starts, for good; no_new_privs is

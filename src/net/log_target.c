@@ -22,7 +22,10 @@
 /* RFC 3164 4.1.1: the facility "mail system". */
 #define LOG_TARGET_FACILITY (2 << 3)
 
+#define LOG_TARGET_NAME_MAX 32 /* bytes; log-name has no more */
+
 static int log_target_socket = -1;
+static char log_target_name[LOG_TARGET_NAME_MAX + 1];
 
 static void
 log_target_fall_back(enum log_level level, struct str line)
@@ -50,10 +53,11 @@ log_target_line(enum log_level level, struct str line)
 	/* RFC 3164 4.1.2; the name of the host is left to the reader, as the C
 	   library does. */
 	size = snprintf(whole, sizeof(whole),
-	    "<%d>%s %2d %02d:%02d:%02d sendqd[%d]: %.*s",
+	    "<%d>%s %2d %02d:%02d:%02d %s[%d]: %.*s",
 	    LOG_TARGET_FACILITY | severities[level], months[local.tm_mon],
 	    local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec,
-	    (int)getpid(), STR_ARG(str_head(line, LOG_LINE_MAX)));
+	    log_target_name, (int)getpid(),
+	    STR_ARG(str_head(line, LOG_LINE_MAX)));
 	if (size < 0 || (size_t)size >= sizeof(whole) ||
 	    send(log_target_socket, whole, (size_t)size,
 		MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
@@ -89,6 +93,8 @@ log_target_set(const struct conf *conf)
 	if (log_target_socket >= 0)
 		close(log_target_socket);
 	log_target_socket = -1;
+	snprintf(log_target_name, sizeof(log_target_name), "%.*s",
+	    STR_ARG(conf->log_name));
 	if (str_equal(conf->log, STR("syslog"))) {
 		fd = log_target_open();
 		if (fd < 0)

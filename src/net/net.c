@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/net_internal.h"
+#include "net/stderr_log.h"
 #include "os/machine.h"
 
 #include <errno.h>
@@ -334,10 +335,13 @@ net_turn(struct net *net, bool is_waiting)
 	net_conns_offer(net);
 	net_resolver_deliver(net);
 	net_timers_run(net);
+	/* What the far ends are told stands in the log before. */
+	stderr_log_write();
 	net_conns_flush(net);
 	net_peers_flush(net);
 	net_writer_submit(net);
 	net_conns_bury(net);
+	stderr_log_write();
 }
 
 /* Everything that the role handed to the store is carried out; the answers are
@@ -364,9 +368,11 @@ net_writer_drain(struct net *net)
 void
 net_run(struct net *net)
 {
+	stderr_log_hold();
 	while (!net->is_stopping)
 		net_turn(net, true);
 	net_writer_drain(net);
+	stderr_log_release();
 	net_conns_flush(net);
 	net_peers_flush(net);
 }

@@ -4,9 +4,9 @@
  * given to it.
  *
  * A turn: the kernel's events, then what the role asked meanwhile: input
- * offered again, answers of the resolver, timers; at the end all output is
- * written, one write a connection and peer, and the store's requests go to the
- * writer as one batch.  The clock is read once a turn.
+ * offered again, answers of the resolver, timers; at the end the log and then
+ * all output is written, one write a connection and peer, and the store's
+ * requests go to the writer as one batch.  The clock is read once a turn.
  */
 #ifndef NET_NET_H
 #define NET_NET_H

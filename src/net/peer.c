@@ -15,14 +15,17 @@
 #include "role/message.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define NET_FRAME_HEAD 4
 #define NET_PEER_READ  262144  /* asked of the kernel at once */
 #define NET_PEER_KEEP  1048576 /* an output buffer over this is given back */
+#define NET_PEER_LARGE 16384   /* a frame that is sent without being copied */
 
 static struct net_peer *
 net_peer_find(struct net *net, role_peer id)
@@ -147,25 +150,6 @@ net_add_peer(struct net *net, int fd, enum role_kind kind, uint64_t instance)
 	return peer->id;
 }
 
-int
-net_peer_send(struct role_env *env, role_peer id, struct str frame)
-{
-	struct net_peer *peer = net_peer_find(net_of(env), id);
-	char head[NET_FRAME_HEAD];
-
-	if (peer == NULL || peer->is_broken)
-		return -EPIPE;
-	CHECK(frame.size <= MESSAGE_FRAME_MAX);
-	wire_store_u32(head, (uint32_t)frame.size);
-	if (buf_room(&peer->out) < NET_FRAME_HEAD + frame.size ||
-	    buf_append(&peer->out, str_of(head, sizeof(head))) < 0 ||
-	    buf_append(&peer->out, frame) < 0) {
-		net_peer_break(peer, LOG_WARN, "does not read");
-		return -EPIPE;
-	}
-	return 0;
-}
-
 static void
 net_peer_flush(struct net_peer *peer)
 {
@@ -185,6 +169,54 @@ net_peer_flush(struct net_peer *peer)
 		net_peer_set_blocked(peer, true);
 	else if (peer->out.capacity > NET_PEER_KEEP)
 		buf_fini(&peer->out);
+}
+
+/* Gives a frame to the kernel at once, if all before it is there: how much of
+   the head and it was taken. */
+static size_t
+net_peer_pass(struct net_peer *peer, struct str head, struct str frame)
+{
+	struct iovec parts[] = {
+	    {(void *)(uintptr_t)head.data, head.size},
+	    {(void *)(uintptr_t)frame.data, frame.size},
+	};
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+	ssize_t n;
+
+	net_peer_flush(peer);
+	if (peer->is_broken || peer->is_blocked || buf_size(&peer->out) > 0)
+		return 0;
+	n = sendmsg(peer->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	/* What is wrong is found when the rest is written. */
+	return n > 0 ? (size_t)n : 0;
+}
+
+int
+net_peer_send(struct role_env *env, role_peer id, struct str frame)
+{
+	struct net_peer *peer = net_peer_find(net_of(env), id);
+	char bytes[NET_FRAME_HEAD];
+	struct str head = str_of(bytes, sizeof(bytes));
+	size_t passed = 0;
+
+	if (peer == NULL || peer->is_broken)
+		return -EPIPE;
+	CHECK(frame.size <= MESSAGE_FRAME_MAX);
+	wire_store_u32(bytes, (uint32_t)frame.size);
+	if (frame.size >= NET_PEER_LARGE)
+		passed = net_peer_pass(peer, head, frame);
+	if (peer->is_broken)
+		return -EPIPE;
+	if (passed > head.size)
+		frame = str_skip(frame, passed - head.size);
+	head = str_skip(head, passed);
+	if (buf_room(&peer->out) < head.size + frame.size ||
+	    buf_append(&peer->out, head) < 0 ||
+	    buf_append(&peer->out, frame) < 0) {
+		net_peer_break(peer, LOG_WARN, "does not read");
+		return -EPIPE;
+	}
+	return 0;
 }
 
 void

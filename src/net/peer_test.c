@@ -128,6 +128,7 @@ test_frame_bounds(void **state)
 static void
 test_peer_overflow(void **state)
 {
+	const size_t most = NET_PEER_OUT_MAX / (MESSAGE_FRAME_MAX + 4);
 	struct world *w = *state;
 	int ends[2], error = 0;
 	size_t count = 0;
@@ -140,7 +141,8 @@ test_peer_overflow(void **state)
 		error = w->env->ops->send(
 		    w->env, w->echo.peer, frame_of(MESSAGE_FRAME_MAX));
 	assert_int_equal(error, -EPIPE);
-	assert_int_equal(count, NET_PEER_OUT_MAX / (MESSAGE_FRAME_MAX + 4) + 1);
+	/* The kernel has taken something of it. */
+	assert_true(count > most && count <= most + 4);
 	assert_int_equal(w->echo.down_count, 0);
 	turns(w, 2);
 	assert_int_equal(w->echo.down_count, 1);

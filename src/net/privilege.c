@@ -36,6 +36,9 @@ static const struct {
     [ROLE_CONTROL] = {"control", 64104},
     [ROLE_HELPER] = {"helper", 0},
     [ROLE_PICKUP] = {"pickup", 64105},
+    [ROLE_ALIAS] = {"alias", 64106},
+    [ROLE_RUNNER] = {"runner", 0},
+    [ROLE_WATCHER] = {"watcher", 0},
 };
 
 const char *
@@ -203,6 +206,21 @@ int
 privilege_drop_but_files(const struct privilege_user *user)
 {
 	return privilege_drop_but(user, privilege_files);
+}
+
+int
+privilege_use_files(void)
+{
+	struct __user_cap_header_struct head = {
+	    .version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {0};
+
+	if (syscall(SYS_capget, &head, data) < 0)
+		return -errno;
+	for (int i = 0; i < 2; i++)
+		data[i].effective =
+		    data[i].permitted & (uint32_t)(privilege_files >> (32 * i));
+	return syscall(SYS_capset, &head, data) < 0 ? -errno : 0;
 }
 
 int

@@ -36,6 +36,11 @@ int privilege_drop(const struct privilege_user *user)
 int privilege_drop_but_files(const struct privilege_user *user)
     __attribute__((warn_unused_result));
 
+/* For a process of root's that has taken another effective user and entered
+   Landlock: may use files whatever their owner is, until it changes that user
+   again.  0 or -errno. */
+int privilege_use_files(void) __attribute__((warn_unused_result));
+
 /* Becomes USER for good; capabilities go with the user id.  For processes that
    can change user but not their bounding set.  0 or -errno. */
 int privilege_become(const struct privilege_user *user)

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,6 +24,8 @@ enum sandbox_group {
 	SANDBOX_CONNECT = 8, /* sockets of the Internet, outwards */
 	SANDBOX_FILES = 16,  /* below a directory that is there */
 	SANDBOX_SPAWN = 32,  /* processes for jobs, and how they settle */
+	SANDBOX_LOCK = 64,   /* locks between programs on files */
+	SANDBOX_WATCH = 128, /* a child that is there: its end */
 };
 
 /* The table of rights.  No row: the role is not sealed. */
@@ -37,10 +40,12 @@ static const struct {
 	.is_connecting = true},
     [ROLE_CONTROL] = {SANDBOX_BASE | SANDBOX_LOOP | SANDBOX_ACCEPT},
     [ROLE_SPAWNER] = {SANDBOX_BASE | SANDBOX_LOOP | SANDBOX_FILES |
-			  SANDBOX_SPAWN,
+			  SANDBOX_SPAWN | SANDBOX_LOCK,
 	.may_fork = true},
     [ROLE_HELPER] = {SANDBOX_BASE | SANDBOX_LOOP | SANDBOX_FILES},
     [ROLE_PICKUP] = {SANDBOX_BASE | SANDBOX_LOOP | SANDBOX_FILES},
+    [ROLE_ALIAS] = {SANDBOX_BASE | SANDBOX_LOOP | SANDBOX_FILES | SANDBOX_LOCK},
+    [ROLE_WATCHER] = {SANDBOX_BASE | SANDBOX_LOOP | SANDBOX_WATCH},
 };
 
 static const struct {
@@ -150,6 +155,52 @@ static const struct {
     {SANDBOX_SPAWN, SCMP_SYS(landlock_create_ruleset)},
     {SANDBOX_SPAWN, SCMP_SYS(landlock_add_rule)},
     {SANDBOX_SPAWN, SCMP_SYS(landlock_restrict_self)},
+    {SANDBOX_WATCH, SCMP_SYS(wait4)},
+};
+
+/* What no program of an alias has to do. */
+static const int sandbox_fenced[] = {
+    SCMP_SYS(mount),
+    SCMP_SYS(umount2),
+    SCMP_SYS(pivot_root),
+    SCMP_SYS(chroot),
+    SCMP_SYS(move_mount),
+    SCMP_SYS(open_tree),
+    SCMP_SYS(fsopen),
+    SCMP_SYS(fsmount),
+    SCMP_SYS(mount_setattr),
+    SCMP_SYS(unshare),
+    SCMP_SYS(setns),
+    SCMP_SYS(ptrace),
+    SCMP_SYS(process_vm_readv),
+    SCMP_SYS(process_vm_writev),
+    SCMP_SYS(kcmp),
+    SCMP_SYS(pidfd_getfd),
+    SCMP_SYS(bpf),
+    SCMP_SYS(perf_event_open),
+    SCMP_SYS(userfaultfd),
+    SCMP_SYS(keyctl),
+    SCMP_SYS(add_key),
+    SCMP_SYS(request_key),
+    SCMP_SYS(init_module),
+    SCMP_SYS(finit_module),
+    SCMP_SYS(delete_module),
+    SCMP_SYS(kexec_load),
+    SCMP_SYS(kexec_file_load),
+    SCMP_SYS(reboot),
+    SCMP_SYS(swapon),
+    SCMP_SYS(swapoff),
+    SCMP_SYS(acct),
+    SCMP_SYS(quotactl),
+    SCMP_SYS(settimeofday),
+    SCMP_SYS(clock_settime),
+    SCMP_SYS(adjtimex),
+    SCMP_SYS(clock_adjtime),
+    SCMP_SYS(sethostname),
+    SCMP_SYS(setdomainname),
+    SCMP_SYS(syslog),
+    SCMP_SYS(open_by_handle_at),
+    SCMP_SYS(io_uring_setup),
 };
 
 /* What fcntl() is needed for. */
@@ -193,6 +244,27 @@ sandbox_allow_fcntl(scmp_filter_ctx filter)
 	return error;
 }
 
+/* A child, and its process group. */
+static int
+sandbox_allow_kill(scmp_filter_ctx filter, pid_t child)
+{
+	int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1,
+	    SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)child));
+
+	if (error == 0)
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(kill),
+		    1, SCMP_A0_32(SCMP_CMP_EQ, (uint32_t)-child));
+	return error;
+}
+
+/* Locks that are not waited for. */
+static int
+sandbox_allow_lock(scmp_filter_ctx filter)
+{
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+	    SCMP_A1(SCMP_CMP_EQ, F_SETLK));
+}
+
 static int
 sandbox_allow_socket(scmp_filter_ctx filter, int family)
 {
@@ -209,6 +281,8 @@ sandbox_allow(scmp_filter_ctx filter, unsigned groups)
 		error = sandbox_allow_abort(filter);
 	if (error == 0)
 		error = sandbox_allow_fcntl(filter);
+	if (error == 0 && (groups & SANDBOX_LOCK) != 0)
+		error = sandbox_allow_lock(filter);
 	if (error == 0 && (groups & SANDBOX_CONNECT) != 0)
 		error = sandbox_allow_socket(filter, AF_INET);
 	if (error == 0 && (groups & SANDBOX_CONNECT) != 0)
@@ -237,9 +311,17 @@ sandbox_limit(int resource, rlim_t value)
 int
 sandbox_lock(enum role_kind kind, int directory_fd)
 {
+	return sandbox_lock_in(kind, &directory_fd, directory_fd >= 0);
+}
+
+int
+sandbox_lock_in(
+    enum role_kind kind, const int *directory_fds, size_t directory_count)
+{
 	struct landlock_rights rights = {
 	    .is_connecting = sandbox_rights[kind].is_connecting,
-	    .directory_fd = directory_fd};
+	    .directory_fds = directory_fds,
+	    .directory_count = directory_count};
 	int error;
 
 	if (!sandbox_is_walled())
@@ -252,8 +334,8 @@ sandbox_lock(enum role_kind kind, int directory_fd)
 	return error;
 }
 
-int
-sandbox_seal(enum role_kind kind)
+static int
+sandbox_seal_with(enum role_kind kind, pid_t child)
 {
 	scmp_filter_ctx filter;
 	int error = 0;
@@ -271,6 +353,65 @@ sandbox_seal(enum role_kind kind)
 	error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
 	if (error == 0)
 		error = sandbox_allow(filter, sandbox_rights[kind].groups);
+	if (error == 0 && child > 0)
+		error = sandbox_allow_kill(filter, child);
+	if (error == 0)
+		error = seccomp_load(filter);
+	seccomp_release(filter);
+	return error;
+}
+
+int
+sandbox_seal(enum role_kind kind)
+{
+	return sandbox_seal_with(kind, 0);
+}
+
+int
+sandbox_seal_watcher(pid_t child)
+{
+	return sandbox_seal_with(ROLE_WATCHER, child);
+}
+
+/* No new namespaces by clone(), and no clone3(), whose flags cannot be seen:
+   the C library does without. */
+static int
+sandbox_fence_clone(scmp_filter_ctx filter)
+{
+	static const scmp_datum_t flags[] = {CLONE_NEWUSER, CLONE_NEWNS,
+	    CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWIPC, CLONE_NEWUTS,
+	    CLONE_NEWCGROUP};
+	int error = seccomp_rule_add(
+	    filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+
+	for (size_t i = 0; error == 0 && i < sizeof(flags) / sizeof(flags[0]);
+	     i++)
+		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM),
+		    SCMP_SYS(clone), 1,
+		    SCMP_A0(SCMP_CMP_MASKED_EQ, flags[i], flags[i]));
+	return error;
+}
+
+int
+sandbox_fence(void)
+{
+	scmp_filter_ctx filter;
+	int error;
+
+	if (!sandbox_is_walled())
+		return 0;
+	filter = seccomp_init(SCMP_ACT_ALLOW);
+	if (filter == NULL)
+		return -ENOMEM;
+	error = seccomp_attr_set(
+	    filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+	if (error == 0)
+		error = sandbox_fence_clone(filter);
+	for (size_t i = 0; error == 0 && i < sizeof(sandbox_fenced) /
+						 sizeof(sandbox_fenced[0]);
+	     i++)
+		error = seccomp_rule_add(
+		    filter, SCMP_ACT_ERRNO(EPERM), sandbox_fenced[i], 0);
 	if (error == 0)
 		error = seccomp_load(filter);
 	seccomp_release(filter);

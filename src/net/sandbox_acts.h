@@ -502,4 +502,12 @@ act_open_fcntl(void)
 	return result(fcntl(work_fd, F_SETLEASE, F_RDLCK));
 }
 
+static int
+act_lock(void)
+{
+	struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+
+	return result(fcntl(work_fd, F_SETLK, &lock));
+}
+
 #endif

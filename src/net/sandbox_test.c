@@ -38,12 +38,16 @@
 #define ALL                                                                    \
 	(BIT(ROLE_RECEIVE) | BIT(ROLE_QUEUE) | BIT(ROLE_DELIVER) |             \
 	    BIT(ROLE_CONTROL) | BIT(ROLE_HELPER) | BIT(ROLE_SPAWNER) |         \
-	    BIT(ROLE_PICKUP))
+	    BIT(ROLE_PICKUP) | BIT(ROLE_ALIAS) | BIT(ROLE_WATCHER))
 /* The spawner has files and processes: seccomp is its only wall. */
 #define WALLED (ALL & ~BIT(ROLE_SPAWNER))
 
-#define FILES  (BIT(ROLE_QUEUE) | BIT(ROLE_HELPER) | BIT(ROLE_PICKUP))
+#define FILES                                                                  \
+	(BIT(ROLE_QUEUE) | BIT(ROLE_HELPER) | BIT(ROLE_PICKUP) |               \
+	    BIT(ROLE_ALIAS))
 #define MASTER BIT(ROLE_MASTER)
+/* It has a fence only. */
+#define RUNNER BIT(ROLE_RUNNER)
 
 /* clang-format off */
 /* The fixed list.  PLACE: for acts on a path.  LANDLOCK: the version that the
@@ -112,16 +116,16 @@ static const struct {
     {"execve", NULL, act_exec, ALL, 0},
     {"fork", NULL, act_fork, WALLED, 0},
     {"thread", NULL, act_thread, WALLED, 0},
-    {"ptrace", NULL, act_ptrace, ALL | MASTER, 0},
-    {"process_vm_readv", NULL, act_read_memory, ALL, 0},
+    {"ptrace", NULL, act_ptrace, ALL | MASTER | RUNNER, 0},
+    {"process_vm_readv", NULL, act_read_memory, ALL | RUNNER, 0},
     {"kill parent", NULL, act_kill_parent, ALL, 0},
     {"tgkill parent", NULL, act_signal_parent, ALL, 0},
     {"pidfd_open parent", NULL, act_parent_handle, ALL, 0},
     {"prlimit of parent", NULL, act_parent_limits, WALLED, 0},
-    {"mount", NULL, act_mount, ALL | MASTER, 0},
-    {"umount", NULL, act_unmount, ALL | MASTER, 0},
-    {"chroot", NULL, act_root, ALL | MASTER, 0},
-    {"pivot_root", NULL, act_pivot, ALL | MASTER, 0},
+    {"mount", NULL, act_mount, ALL | MASTER | RUNNER, 0},
+    {"umount", NULL, act_unmount, ALL | MASTER | RUNNER, 0},
+    {"chroot", NULL, act_root, ALL | MASTER | RUNNER, 0},
+    {"pivot_root", NULL, act_pivot, ALL | MASTER | RUNNER, 0},
     {"setuid", NULL, act_setuid, WALLED, 0},
     {"setgid", NULL, act_setgid, ALL, 0},
     {"setreuid", NULL, act_setreuid, ALL, 0},
@@ -131,31 +135,33 @@ static const struct {
     {"prctl", NULL, act_capabilities, WALLED, 0},
     {"chmod", NULL, act_chmod, ALL, 0},
     {"fchown", NULL, act_chown, ALL, 0},
-    {"unshare user", NULL, act_namespace, ALL, 0},
-    {"unshare net", NULL, act_namespace_net, ALL | MASTER, 0},
-    {"unshare mount", NULL, act_namespace_files, ALL | MASTER, 0},
-    {"clone user", NULL, act_namespace_clone, WALLED, 0},
-    {"setns", NULL, act_namespace_enter, ALL, 0},
+    {"unshare user", NULL, act_namespace, ALL | RUNNER, 0},
+    {"unshare net", NULL, act_namespace_net, ALL | MASTER | RUNNER, 0},
+    {"unshare mount", NULL, act_namespace_files, ALL | MASTER | RUNNER, 0},
+    {"clone user", NULL, act_namespace_clone, WALLED | RUNNER, 0},
+    {"setns", NULL, act_namespace_enter, ALL | RUNNER, 0},
     {"mmap exec", NULL, act_execute_memory, ALL, 0},
     {"mprotect exec", NULL, act_protect_memory, ALL, 0},
     {"memfd_create", NULL, act_memory_file, ALL, 0},
     {"ioctl", NULL, act_terminal, ALL, 0},
-    {"io_uring", NULL, act_ring, ALL, 0},
-    {"bpf", NULL, act_bpf, ALL, 0},
+    {"io_uring", NULL, act_ring, ALL | RUNNER, 0},
+    {"bpf", NULL, act_bpf, ALL | RUNNER, 0},
     {"symlink", NULL, act_symlink, ALL, 0},
     {"mknod", NULL, act_socket_file, ALL, 0},
+    {"fcntl lock", NULL, act_lock,
+	ALL & ~BIT(ROLE_ALIAS) & ~BIT(ROLE_SPAWNER), 0},
     {"fcntl lease", NULL, act_open_fcntl, ALL, 0},
-    {"clock_settime", NULL, act_clock, ALL | MASTER, 0},
-    {"sethostname", NULL, act_host, ALL | MASTER, 0},
-    {"init_module", NULL, act_module, ALL, 0},
-    {"reboot", NULL, act_reboot, ALL | MASTER, 0},
-    {"keyctl", NULL, act_key, ALL, 0},
+    {"clock_settime", NULL, act_clock, ALL | MASTER | RUNNER, 0},
+    {"sethostname", NULL, act_host, ALL | MASTER | RUNNER, 0},
+    {"init_module", NULL, act_module, ALL | RUNNER, 0},
+    {"reboot", NULL, act_reboot, ALL | MASTER | RUNNER, 0},
+    {"keyctl", NULL, act_key, ALL | RUNNER, 0},
     {"inotify", NULL, act_watch, ALL, 0},
-    {"swapon", NULL, act_swap, ALL | MASTER, 0},
+    {"swapon", NULL, act_swap, ALL | MASTER | RUNNER, 0},
     {"device", NULL, act_device, ALL | MASTER, 0},
     {"first in line", NULL, act_first, ALL | MASTER, 0},
     {"real time", NULL, act_real_time, ALL | MASTER, 0},
-    {"open_by_handle_at", NULL, act_file_handle, ALL, 0},
+    {"open_by_handle_at", NULL, act_file_handle, ALL | RUNNER, 0},
 };
 /* clang-format on */
 
@@ -169,6 +175,9 @@ static const int forbidden_least[ROLE_KINDS] = {
     [ROLE_CONTROL] = 40,
     [ROLE_HELPER] = 40,
     [ROLE_PICKUP] = 40,
+    [ROLE_ALIAS] = 40,
+    [ROLE_RUNNER] = 20,
+    [ROLE_WATCHER] = 40,
 };
 
 static int
@@ -199,6 +208,18 @@ act_file_of_other(void)
 		return -errno;
 	fd = openat(work_fd, "other/new", O_CREAT | O_EXCL | O_RDWR, 0600);
 	if (fd < 0 || unlinkat(work_fd, "other/new", 0) < 0)
+		return -errno;
+	return 0;
+}
+
+static int
+act_lock_file(void)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int fd = openat(work_fd, "locked", O_CREAT | O_RDWR, 0600);
+
+	if (fd < 0 || fcntl(fd, F_SETLK, &lock) < 0 ||
+	    unlinkat(work_fd, "locked", 0) < 0)
 		return -errno;
 	return 0;
 }
@@ -250,11 +271,12 @@ static const struct {
 	unsigned roles;
 } allowed[] = {
     {"files below the directory", act_file, FILES},
+    {"lock", act_lock_file, BIT(ROLE_ALIAS)},
     {"accept", act_accept, BIT(ROLE_RECEIVE) | BIT(ROLE_CONTROL)},
     {"socket inet", act_socket_inet, BIT(ROLE_DELIVER)},
     {"socket inet6 udp", act_socket_inet6_udp, BIT(ROLE_DELIVER)},
     {"connect", act_connect, BIT(ROLE_DELIVER)},
-    {"fork", act_fork, BIT(ROLE_SPAWNER)},
+    {"fork", act_fork, BIT(ROLE_SPAWNER) | RUNNER},
     {"memory", act_memory, ALL},
     {"log", act_log, ALL},
     {"abort", act_abort, ALL},
@@ -282,11 +304,14 @@ enter(enum role_kind kind)
 
 	if (kind == ROLE_MASTER)
 		return privilege_keep_master(is_anybodys);
-	if (kind == ROLE_SPAWNER) {
+	if (kind == ROLE_SPAWNER || kind == ROLE_RUNNER) {
 		error = privilege_keep_spawner();
-		return error < 0 ? error : sandbox_seal(kind);
+		if (error == 0)
+			error = kind == ROLE_RUNNER ? sandbox_fence()
+			                            : sandbox_seal(kind);
+		return error;
 	}
-	if (kind != ROLE_HELPER)
+	if (kind != ROLE_HELPER && kind != ROLE_WATCHER)
 		error = privilege_user_of(kind, STR(""), &user);
 	else
 		error = 0;

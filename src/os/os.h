@@ -17,6 +17,7 @@
 
 struct os;
 struct os_file;
+struct remover; /* os/remover.h */
 
 enum {
 	OS_READ = 1,
@@ -33,6 +34,7 @@ struct os_status {
 	bool is_directory;
 	uint32_t mode; /* the permissions */
 	uint32_t uid;  /* of the owner */
+	uint32_t gid;
 	uint64_t link_count;
 	uint64_t device, inode; /* together the same for the same file only */
 	uint64_t size;
@@ -63,15 +65,20 @@ struct os_ops {
 	/* Reserves room for SIZE bytes; the file is that long afterwards. */
 	int (*allocate)(struct os *os, struct os_file *file, uint64_t size);
 	int (*size)(struct os *os, struct os_file *file, uint64_t *size_out);
+	/* As it is now, or was when it was opened if nothing was done with
+	   FILE since. */
 	int (*file_status)(
 	    struct os *os, struct os_file *file, struct os_status *status_out);
-	/* Of what NAME leads to, links followed. */
+	/* Of what NAME leads to ("" = the root), links followed. */
 	int (*status)(
 	    struct os *os, const char *name, struct os_status *status_out);
 	int (*rename)(struct os *os, const char *from, const char *to);
 	int (*unlink)(struct os *os, const char *name);
 	int (*make_directory)(struct os *os, const char *name);
 	int (*list)(
+	    struct os *os, const char *directory, os_name_fn *fn, void *arg);
+	/* Only those that are directories, or of which that is not known. */
+	int (*list_directories)(
 	    struct os *os, const char *directory, os_name_fn *fn, void *arg);
 	/* Takes the exclusive lock of FILE: 0, or -EWOULDBLOCK if another
 	   process holds it.  Closing gives it back. */
@@ -88,6 +95,9 @@ struct os_ops {
 
 struct os {
 	const struct os_ops *ops;
+	/* Who removes files for whoever has the os; the one who set it keeps
+	   it longer.  NULL = nobody else. */
+	struct remover *remover;
 };
 
 /* The real one under directory descriptor FD, which it takes over. */
@@ -190,6 +200,13 @@ static inline int
 os_list(struct os *os, const char *directory, os_name_fn *fn, void *arg)
 {
 	return os->ops->list(os, directory, fn, arg);
+}
+
+static inline int
+os_list_directories(
+    struct os *os, const char *directory, os_name_fn *fn, void *arg)
+{
+	return os->ops->list_directories(os, directory, fn, arg);
 }
 
 static inline int

@@ -43,6 +43,8 @@ struct os_real {
 
 struct os_file {
 	int fd;
+	bool is_fresh; /* nothing was done with it */
+	struct stat opened;
 };
 
 static struct os_real *
@@ -83,7 +85,7 @@ os_real_open(
 {
 	/* A pipe in the place of a file must not stop us at open. */
 	int mode = O_NONBLOCK, fd;
-	struct stat status;
+	struct os_file *file;
 
 	*file_out = NULL;
 	if (!os_name_is_valid(name) || !(flags & (OS_READ | OS_WRITE)))
@@ -102,12 +104,15 @@ os_real_open(
 	    os_real_of(os), name, mode, flags & OS_SHARED ? 0640 : 0600);
 	if (fd < 0)
 		return fd;
-	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode)) {
+	file = mem_new(1, sizeof(*file));
+	file->fd = fd;
+	file->is_fresh = true;
+	if (fstat(fd, &file->opened) < 0 || !S_ISREG(file->opened.st_mode)) {
 		close(fd);
+		free(file);
 		return -EINVAL;
 	}
-	*file_out = mem_new(1, sizeof(**file_out));
-	(*file_out)->fd = fd;
+	*file_out = file;
 	return 0;
 }
 
@@ -127,6 +132,7 @@ os_real_pread(struct os *os, struct os_file *file, void *data, size_t size,
 {
 	size_t done = 0;
 
+	file->is_fresh = false;
 	if (!os_real_is_offset(offset, size))
 		return -EINVAL;
 	while (done < size) {
@@ -150,6 +156,7 @@ os_real_pwrite(struct os *os, struct os_file *file, const void *data,
 {
 	size_t done = 0;
 
+	file->is_fresh = false;
 	if (!os_real_is_offset(offset, size))
 		return -EFBIG;
 	while (done < size) {
@@ -242,6 +249,7 @@ os_real_truncate(struct os *os, struct os_file *file, uint64_t size)
 {
 	int result;
 
+	file->is_fresh = false;
 	if (!os_real_is_offset(size, 0))
 		return -EFBIG;
 	do
@@ -269,6 +277,7 @@ os_real_set_status(const struct stat *from, struct os_status *to)
 	    .is_directory = S_ISDIR(from->st_mode),
 	    .mode = from->st_mode & 07777,
 	    .uid = from->st_uid,
+	    .gid = from->st_gid,
 	    .link_count = (uint64_t)from->st_nlink,
 	    .device = (uint64_t)from->st_dev,
 	    .inode = (uint64_t)from->st_ino,
@@ -282,11 +291,9 @@ static int
 os_real_file_status(
     struct os *os, struct os_file *file, struct os_status *status_out)
 {
-	struct stat status;
-
-	if (fstat(file->fd, &status) < 0)
+	if (!file->is_fresh && fstat(file->fd, &file->opened) < 0)
 		return -errno;
-	os_real_set_status(&status, status_out);
+	os_real_set_status(&file->opened, status_out);
 	return 0;
 }
 
@@ -295,9 +302,10 @@ os_real_status(struct os *os, const char *name, struct os_status *status_out)
 {
 	struct stat status;
 
-	if (!os_name_is_valid(name))
+	if (name[0] != '\0' && !os_name_is_valid(name))
 		return -EINVAL;
-	if (fstatat(os_real_of(os)->directory_fd, name, &status, 0) < 0)
+	if (fstatat(os_real_of(os)->directory_fd, name, &status,
+		name[0] == '\0' ? AT_EMPTY_PATH : 0) < 0)
 		return -errno;
 	os_real_set_status(&status, status_out);
 	return 0;
@@ -309,6 +317,7 @@ os_real_allocate(struct os *os, struct os_file *file, uint64_t size)
 	uint64_t now;
 	int result;
 
+	file->is_fresh = false;
 	if (!os_real_is_offset(size, 0))
 		return -EFBIG;
 	if (size == 0)
@@ -363,7 +372,8 @@ os_real_make_directory(struct os *os, const char *name)
 }
 
 static int
-os_real_list(struct os *os, const char *directory, os_name_fn *fn, void *arg)
+os_real_walk(struct os *os, const char *directory, bool has_files,
+    os_name_fn *fn, void *arg)
 {
 	int fd = os_real_open_directory(os, directory), error;
 	struct dirent *entry;
@@ -382,8 +392,11 @@ os_real_list(struct os *os, const char *directory, os_name_fn *fn, void *arg)
 		entry = readdir(stream);
 		if (entry == NULL)
 			break;
+		/* Not every file system says it, and a link may lead to one. */
 		if (strcmp(entry->d_name, ".") != 0 &&
-		    strcmp(entry->d_name, "..") != 0)
+		    strcmp(entry->d_name, "..") != 0 &&
+		    (has_files || entry->d_type == DT_DIR ||
+			entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN))
 			fn(arg, entry->d_name);
 	}
 	error = -errno;
@@ -392,10 +405,24 @@ os_real_list(struct os *os, const char *directory, os_name_fn *fn, void *arg)
 }
 
 static int
+os_real_list(struct os *os, const char *directory, os_name_fn *fn, void *arg)
+{
+	return os_real_walk(os, directory, true, fn, arg);
+}
+
+static int
+os_real_list_directories(
+    struct os *os, const char *directory, os_name_fn *fn, void *arg)
+{
+	return os_real_walk(os, directory, false, fn, arg);
+}
+
+static int
 os_real_lock(struct os *os, struct os_file *file)
 {
 	int result;
 
+	file->is_fresh = false;
 	do
 		result = flock(file->fd, LOCK_EX | LOCK_NB);
 	while (result < 0 && errno == EINTR);
@@ -467,6 +494,7 @@ static const struct os_ops os_real_ops = {
     .unlink = os_real_unlink,
     .make_directory = os_real_make_directory,
     .list = os_real_list,
+    .list_directories = os_real_list_directories,
     .lock = os_real_lock,
     .room = os_real_room,
     .mono_ms = os_real_mono_ms,

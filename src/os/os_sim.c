@@ -488,15 +488,18 @@ sim_file_status(
 static int
 sim_status(struct os *os, const char *name, struct os_status *status_out)
 {
-	struct sim_inode *directory, *inode;
-	const char *last;
-	int error = sim_resolve(sim_of(os), name, &directory, &last);
+	struct sim_inode *directory = NULL, *inode;
+	const char *last = NULL;
+	int error = 0;
 
+	if (name[0] != '\0')
+		error = sim_resolve(sim_of(os), name, &directory, &last);
 	if (error == 0)
 		error = sim_call(sim_of(os));
 	if (error < 0)
 		return error;
-	inode = sim_names_get(directory->names_now, last);
+	inode = last != NULL ? sim_names_get(directory->names_now, last)
+	                     : sim_of(os)->root;
 	if (inode == NULL)
 		return -ENOENT;
 	sim_set_status(inode, status_out);
@@ -671,6 +674,7 @@ static const struct os_ops sim_ops = {
     .unlink = sim_unlink,
     .make_directory = sim_make_directory,
     .list = sim_list,
+    .list_directories = sim_list,
     .lock = sim_lock,
     .room = sim_room,
     .mono_ms = sim_mono_ms,

@@ -248,6 +248,7 @@ static void
 os_test_rename(void **state)
 {
 	struct os *os = os_test_os(state);
+	char names[100] = "................";
 	struct os_file *a, *b;
 
 	assert_int_equal(os_make_directory(os, "dir"), 0);
@@ -256,6 +257,12 @@ os_test_rename(void **state)
 	assert_int_equal(os_open(os, "b", CREATE, &b), 0);
 	assert_int_equal(os_pwrite(os, b, STR("b"), 0), 0);
 	os_test_expect_names(os, "", "ab.d............");
+	/* The real one knows which are files. */
+	assert_int_equal(
+	    os_list_directories(os, "", os_test_add_name, names), 0);
+	assert_true(names['d' - 'a'] == 'd');
+	if (((struct os_test *)*state)->path[0] != '\0')
+		assert_string_equal(names, "...d............");
 	assert_int_equal(os_rename(os, "none", "c"), -ENOENT);
 	assert_int_equal(os_rename(os, "a", "a"), 0);
 	assert_int_equal(os_rename(os, "a", "dir/e"), 0);
@@ -324,7 +331,9 @@ os_test_status(void **state)
 	struct os_file *file;
 
 	assert_int_equal(os_status(os, "a", &by_name), -ENOENT);
-	assert_int_equal(os_status(os, "", &by_name), -EINVAL);
+	assert_int_equal(os_status(os, ".", &by_name), -EINVAL);
+	assert_int_equal(os_status(os, "", &by_name), 0);
+	assert_true(by_name.is_directory && by_name.mode == 0700);
 	assert_int_equal(os_make_directory(os, "dir"), 0);
 	assert_int_equal(os_status(os, "dir", &by_name), 0);
 	assert_true(by_name.is_directory && !by_name.is_file);
@@ -341,6 +350,7 @@ os_test_status(void **state)
 	assert_int_equal(open_one.size, by_name.size);
 	assert_int_equal(open_one.mode, by_name.mode);
 	assert_int_equal(open_one.uid, by_name.uid);
+	assert_int_equal(open_one.gid, by_name.gid);
 	assert_int_equal(open_one.link_count, by_name.link_count);
 	assert_int_equal(open_one.mtime_ns, by_name.mtime_ns);
 	assert_int_equal(open_one.device, by_name.device);

@@ -219,6 +219,7 @@ control_ask_change(struct control *c, struct control_conn *conn,
 		.older_ms = request->older_ms,
 		.steer = rows[request->action].steer,
 		.change = rows[request->action].change,
+		.reason = request->reason,
 		.is_dry = request->is_dry,
 		.after_key = request->after_key}};
 
@@ -635,7 +636,7 @@ role_control_new(struct role_env *env, const struct conf *conf)
 	json_object_seed(seed | 1);
 	c->env = env;
 	c->conf = conf;
-	control_sites_sort(c);
+	c->sites = control_sites_sorted(conf);
 	buf_init(&c->frame, MESSAGE_FRAME_MAX);
 	buf_init(&c->text, CONTROL_LINE_MAX);
 	return c;

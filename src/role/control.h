@@ -16,7 +16,7 @@
  *   {"do":"sites","after"?:NAME,"count"?:N}
  *   {"do":"release","site":NAME-OR-DOMAIN,"domains"?:[DOMAIN,...]}
  *   {"do":"hold"|"free"|"delete"|"requeue"|"expire",FILTER,"dry"?:BOOL,
- *    "after"?:KEY}
+ *    "after"?:KEY,"reason"?:TEXT}                only hold has a reason
  *   {"do":"run","select"?:[TERM,...],"verbose"?:BOOL,"order"?:"priority"|
  *    "host"|"time"|"name"|"any","age"?:SECONDS,"rank"?:N}
  *
@@ -41,7 +41,8 @@
  * Items:
  *
  *   {"item":"message","key":KEY,"id":ID,"sender":ADDRESS,"size":BYTES,
- *    "arrival":TIME,"expire":TIME,"recipients":[{"address":ADDRESS,
+ *    "arrival":TIME,"expire":TIME,"reason"?:TEXT,"recipients":[{"address":
+ *    ADDRESS,
  *    "lane":"ready"|"waiting"|"held"|"stopped","leased":BOOL,"attempts":N,
  *    "due":TIME,"destination":NAME,"status":TEXT},...],"omitted":N}
  *   {"item":"destination","name":NAME,"messages":N,"bytes":N,"ready":N,
@@ -125,6 +126,8 @@ int control_format_site(struct buf *out, const struct conf_site *site,
     const struct store_destination *destination,
     const struct control_state *state, const struct control_clock *clock)
     __attribute__((warn_unused_result));
+/* The sites in the order in which they are shown; the caller frees the list. */
+const struct conf_site **control_sites_sorted(const struct conf *conf);
 
 /* An end; WRONG is NULL or what went wrong. */
 json_t *control_end(const char *wrong);

@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "role/control.h"
 #include "role/message.h"
+#include "role/queue_release.h"
 
 #include <errno.h>
 #include <string.h>
@@ -150,7 +151,8 @@ control_format_message(struct buf *out, const struct store_found *found,
 {
 	struct control_clock own = {found->arrival_ms, found->arrival_wall_ms};
 	json_t *object = json_object(), *recipients = json_array();
-	size_t size = CONTROL_HEAD_SIZE, i;
+	size_t size = CONTROL_HEAD_SIZE + CONTROL_GROWTH * found->reason.size;
+	size_t i;
 
 	if (clock->wall_ms != 0)
 		own = *clock;
@@ -162,6 +164,8 @@ control_format_message(struct buf *out, const struct store_found *found,
 	control_set_number(object, "arrival", found->arrival_wall_ms / 1000);
 	control_set_number(
 	    object, "expire", control_wall(&own, found->expire_ms));
+	if (found->reason.size > 0)
+		control_set(object, "reason", control_text(found->reason));
 	for (i = 0; i < found->row_count; i++) {
 		const struct store_found_row *row = &found->rows[i];
 		int error;
@@ -196,7 +200,7 @@ control_set_counts(json_t *object, const struct store_destination *d,
 		control_set_number(
 		    object, control_lane((enum store_lane)lane), d->rows[lane]);
 	control_set_number(object, "oldest", control_wall(clock, d->oldest_ms));
-	control_set_number(object, "failures", d->failures);
+	control_set_number(object, "failures", queue_release_failures(d));
 	control_set(object, "state", control_text(state->state));
 	control_set(object, "answer", control_text(state->answer));
 	control_set_number(object, "next", control_wall(clock, next_ms));

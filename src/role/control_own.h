@@ -60,8 +60,7 @@ bool control_conn_item(struct control *c, struct control_conn *conn, int error);
 void control_conn_ask(
     struct control *c, struct control_conn *conn, const struct message *m);
 
-/* Sites: their order, the question, and what the queue answers. */
-void control_sites_sort(struct control *c);
+/* Sites: the question, and what the queue answers. */
 void control_ask_sites(struct control *c, struct control_conn *conn,
     const struct control_request *request);
 /* The next site, with what the queue has of it (or nothing). */

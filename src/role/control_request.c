@@ -34,6 +34,7 @@ enum {
 	KEY_AGE = 131072,
 	KEY_RANK = 262144,
 	KEY_STOPPED = 524288,
+	KEY_REASON = 1048576,
 	KEYS_FILTER = KEY_ID | KEY_DESTINATION | KEY_SENDER | KEY_RECIPIENT |
 	              KEY_DOMAIN | KEY_OLDER | KEY_LARGER,
 	KEYS_CHANGE = KEYS_FILTER | KEY_DRY | KEY_AFTER_KEY,
@@ -54,6 +55,7 @@ static const struct {
     {"domain", JSON_STRING, KEY_DOMAIN},
     {"older", JSON_INTEGER, KEY_OLDER},
     {"larger", JSON_INTEGER, KEY_LARGER},
+    {"reason", JSON_STRING, KEY_REASON},
     {"dry", JSON_TRUE, KEY_DRY},
     {"dry", JSON_FALSE, KEY_DRY},
     {"after", JSON_INTEGER, KEY_AFTER_KEY},
@@ -82,7 +84,7 @@ static const struct {
     {"destinations", CONTROL_DESTINATIONS, KEY_AFTER_NAME | KEY_COUNT, 0},
     {"sites", CONTROL_SITES, KEY_AFTER_NAME | KEY_COUNT, 0},
     {"release", CONTROL_RELEASE, KEY_SITE | KEY_DOMAINS, KEY_SITE},
-    {"hold", CONTROL_HOLD, KEYS_CHANGE, KEYS_FILTER},
+    {"hold", CONTROL_HOLD, KEYS_CHANGE | KEY_REASON, KEYS_FILTER},
     {"free", CONTROL_FREE, KEYS_CHANGE, KEYS_FILTER},
     {"delete", CONTROL_DELETE, KEYS_CHANGE, KEYS_FILTER},
     {"requeue", CONTROL_REQUEUE, KEYS_CHANGE, KEYS_FILTER},
@@ -263,6 +265,9 @@ control_read_members(struct control_request *request)
 	json_int_t number = json_integer_value(count);
 
 	request->is_dry = json_is_true(json_object_get(root, "dry"));
+	request->reason = control_string(json_object_get(root, "reason"));
+	if (!store_reason_is_valid(request->reason))
+		return "bad reason";
 	if (json_integer_value(after) < 0)
 		return "bad after";
 	request->after_key = (uint64_t)json_integer_value(after);

@@ -30,6 +30,7 @@ struct control_request {
 	struct store_filter filter;
 	uint64_t older_ms;
 	bool is_dry;
+	struct str reason; /* of HOLD */
 	uint64_t after_key;
 	struct str after_name;
 	uint32_t count;

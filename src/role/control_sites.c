@@ -48,9 +48,10 @@ control_put_site(struct control *c, struct control_conn *conn,
     const struct store_destination *d, const struct control_state *state)
 {
 	static const struct store_destination nothing;
-	static const struct control_state idle;
 	struct control_clock clock = control_clock_now(c);
 	const struct conf_site *site = c->sites[conn->site_index];
+	struct control_state idle = {
+	    .state = site->is_held ? STR("held") : STR("waiting")};
 
 	if (!control_conn_item(c, conn,
 		control_format_site(&c->text, site, d ? d : &nothing,
@@ -93,12 +94,14 @@ control_compare_sites(const void *a, const void *b)
 	return str_compare((*first)->name, (*second)->name);
 }
 
-void
-control_sites_sort(struct control *c)
+const struct conf_site **
+control_sites_sorted(const struct conf *conf)
 {
-	c->sites = mem_new(c->conf->site_count + 1, sizeof(c->sites[0]));
-	for (size_t i = 0; i < c->conf->site_count; i++)
-		c->sites[i] = &c->conf->sites[i];
-	qsort(c->sites, c->conf->site_count, sizeof(c->sites[0]),
-	    control_compare_sites);
+	const struct conf_site **sites =
+	    mem_new(conf->site_count + 1, sizeof(sites[0]));
+
+	for (size_t i = 0; i < conf->site_count; i++)
+		sites[i] = &conf->sites[i];
+	qsort(sites, conf->site_count, sizeof(sites[0]), control_compare_sites);
+	return sites;
 }

@@ -369,13 +369,15 @@ test_list(void **state)
 			     .arrival_wall_ms = f.wall_ms - 100000,
 			     .expire_ms = f.wall_ms,
 			     .content_size = 77,
+			     .reason = STR("\"spam\"\033"),
 			     .rows = rows,
 			     .row_count = 2}}};
 	reply(&m);
 	expect_text(conn,
 	    "{\"item\":\"message\",\"key\":42,\"id\":\"abc\","
 	    "\"sender\":\"a@b.test\",\"size\":77,\"arrival\":1699999900,"
-	    "\"expire\":1700000500,\"recipients\":["
+	    "\"expire\":1700000500,\"reason\":\"\\\"spam\\\"?\","
+	    "\"recipients\":["
 	    "{\"address\":\"x@ship.test\",\"lane\":\"waiting\","
 	    "\"leased\":true,\"attempts\":3,\"due\":1700000060,"
 	    "\"destination\":\"site:ship\","
@@ -451,10 +453,10 @@ test_list_cut(void **state)
 	"\"stopped\":4,\"oldest\":1699999940,\"failures\":2,"                  \
 	"\"state\":\"backoff\",\"answer\":\"451 no\",\"next\":1700000030,"     \
 	"\"answered\":1699999970}\n"
-#define NO_COUNTS                                                              \
+#define NO_COUNTS(state)                                                       \
 	"\"messages\":0,\"bytes\":0,\"ready\":0,\"waiting\":0,\"held\":0,"     \
 	"\"stopped\":0,\"oldest\":0,\"failures\":0,"                           \
-	"\"state\":\"\",\"answer\":\"\",\"next\":0,\"answered\":0}\n"
+	"\"state\":\"" state "\",\"answer\":\"\",\"next\":0,\"answered\":0}\n"
 #define SHIP                                                                   \
 	"{\"item\":\"site\",\"name\":\"ship\",\"domains\":[\"ship.test\","     \
 	"\"@boats.test\"],\"domain_count\":2,\"hold\":true,"                   \
@@ -500,9 +502,10 @@ test_sites(void **state)
 	reply_destination(m.u.list.request, "site:gone", 1);
 	reply_destination(m.u.list.request, "site:ship", 9);
 	reply_list_end(m.u.list.request, 0, false);
-	expect_text(conn, FARM NO_COUNTS SHIP COUNTS ZOO NO_COUNTS
-	    "{\"end\":true,\"error\":null,\"more\":false,"
-	    "\"after\":\"zoo\"}\n");
+	expect_text(conn,
+	    FARM NO_COUNTS("waiting") SHIP COUNTS ZOO NO_COUNTS(
+		"waiting") "{\"end\":true,\"error\":null,\"more\":false,"
+			   "\"after\":\"zoo\"}\n");
 
 	/* Pages: the queue has more than it gave, but nothing for the rest. */
 	say(conn, "{\"do\":\"sites\",\"after\":\"farm\",\"count\":1}\n", "");
@@ -511,8 +514,8 @@ test_sites(void **state)
 	reply_destination(m.u.list.request, "smtp://192.0.2.9:25", 9);
 	reply_list_end(m.u.list.request, 0, true);
 	expect_text(conn,
-	    SHIP NO_COUNTS "{\"end\":true,\"error\":null,\"more\":true,"
-			   "\"after\":\"ship\"}\n");
+	    SHIP NO_COUNTS("held") "{\"end\":true,\"error\":null,\"more\":true,"
+				   "\"after\":\"ship\"}\n");
 
 	/* A page of names that are no sites goes on behind them. */
 	say(conn, "{\"do\":\"sites\",\"after\":\"farm\"}\n", "");
@@ -624,11 +627,10 @@ test_change(void **state)
 	    {"expire", MESSAGE_STEER_EXPIRE, STORE_CHANGE_HOLD},
 	};
 	role_conn conn = come();
+	struct message m;
 	char line[400];
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct message m;
-
 		snprintf(line, sizeof(line),
 		    "{\"do\":\"%s\",\"id\":\"abc\",\"destination\":"
 		    "\"mx:b\",\"dry\":%s,\"after\":%zu}\n",
@@ -651,6 +653,13 @@ test_change(void **state)
 		    i > 0 ? "true" : "false", i * 5);
 		expect_text(conn, line);
 	}
+	say(conn, "{\"do\":\"hold\",\"id\":\"abc\",\"reason\":\"spam\"}\n", "");
+	m = expect_frame(MESSAGE_CHANGE);
+	assert_true(str_equal(m.u.change.reason, STR("spam")));
+	reply(&(struct message){.type = MESSAGE_CHANGE_DONE,
+	    .u.change_done = {m.u.change.request, -ENOENT}});
+	expect_text(
+	    conn, "{\"end\":true,\"error\":\"No such file or directory\"}\n");
 	say(conn, "{\"do\":\"free\",\"id\":\"abc\"}\n", "");
 	reply(&(struct message){.type = MESSAGE_CHANGE_DONE,
 	    .u.change_done = {
@@ -710,10 +719,12 @@ static void
 test_format_max(void **state)
 {
 	static struct store_found_row rows[STORE_RECIPIENTS_MAX];
-	static char text[500];
+	static char text[STORE_REASON_MAX];
 	struct control_clock none = {0};
-	struct store_found found = {
-	    .id = "a", .rows = rows, .row_count = STORE_RECIPIENTS_MAX};
+	struct store_found found = {.id = "a",
+	    .reason = {text, sizeof(text)},
+	    .rows = rows,
+	    .row_count = STORE_RECIPIENTS_MAX};
 	struct buf out;
 	size_t size;
 

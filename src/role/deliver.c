@@ -25,6 +25,7 @@
 #include "role/deliver_route.h"
 #include "role/message.h"
 #include "role/roles.h"
+#include "role/route.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -525,7 +526,7 @@ deliver_start(struct deliver *d, uint64_t now_ms, const struct message *m)
 	s->mailer =
 	    m->u.session_start.kind == CONF_ROUTE_MX ? "esmtp" : "relay";
 	HASH_ADD(hh, d->sessions, id, sizeof(s->id), s);
-	if (m->u.session_start.kind == CONF_ROUTE_MAILDIR) {
+	if (route_is_local(m->u.session_start.kind)) {
 		s->maildir = deliver_maildir_new(d->env, d->queue, id,
 		    m->u.session_start.job, s->destination);
 	} else {

@@ -32,6 +32,9 @@ enum role_kind {
 	ROLE_CONTROL,
 	ROLE_HELPER,
 	ROLE_PICKUP,
+	ROLE_ALIAS,   /* a helper that adds to a file of an alias */
+	ROLE_RUNNER,  /* starts those that run programs of aliases */
+	ROLE_WATCHER, /* one of them: waits for a program's end */
 	ROLE_KINDS
 };
 

@@ -35,8 +35,6 @@
 #define MAILDIR_MAGIC    0x6d647230u
 #define MAILDIR_HOST_MAX 100
 #define MAILDIR_NAME_MAX 192
-/* A job frame is smaller than a content frame of one block. */
-#define MAILDIR_FRAME_MAX (4 + STORE_BLOCK)
 
 enum maildir_state {
 	MAILDIR_JOB,
@@ -214,7 +212,7 @@ maildir_is_printable(struct str text)
 	return true;
 }
 
-static bool
+bool
 maildir_job_is_valid(const struct maildir_job *job)
 {
 	return store_id_is_valid(job->id) && job->recipient.size > 0 &&
@@ -300,57 +298,89 @@ maildir_commit(struct maildir *m)
 	return error;
 }
 
+int
+maildir_answer_put(struct buf *out, enum smtp_verdict verdict, struct str text)
+{
+	struct wire_writer w = {.out = out};
+	size_t start = buf_size(out);
+
+	wire_put_u32(&w, 0);
+	wire_put_u8(&w, (uint8_t)verdict);
+	wire_put_str(&w, str_head(text, SMTP_ANSWER_MAX));
+	return maildir_frame_end(out, start, w.is_bad);
+}
+
+int
+maildir_error_put(struct buf *out, int error)
+{
+	const char *what = strerrordesc_np(-error);
+	bool is_full = error == -ENOSPC || error == -EDQUOT || error == -EFBIG;
+	char text[100];
+
+	snprintf(text, sizeof(text), "%s %s",
+	    is_full ? "452 4.2.2" : "451 4.3.0", what != NULL ? what : "error");
+	return maildir_answer_put(out, SMTP_TEMPORARY, str_from(text));
+}
+
 /* Appends the answer for ERROR: 1, or -EPROTO if OUT has no room. */
 static int
 maildir_answer(struct maildir *m, int error, struct buf *out)
 {
-	struct wire_writer w = {.out = out};
-	size_t start = buf_size(out);
-	enum smtp_verdict verdict = error == 0 ? SMTP_ACCEPTED : SMTP_TEMPORARY;
 	char text[MAILDIR_NAME_MAX + 100];
 
-	if (error == 0)
-		snprintf(text, sizeof(text), "250 2.0.0 %s", m->new_name);
-	else if (error == -ENOSPC || error == -EDQUOT)
-		snprintf(text, sizeof(text), "452 4.2.2 %s",
-		    strerrordesc_np(-error));
-	else
-		snprintf(text, sizeof(text), "451 4.3.0 %s",
-		    strerrordesc_np(-error) != NULL ? strerrordesc_np(-error)
-						    : "error");
+	snprintf(text, sizeof(text), "250 2.0.0 %s", m->new_name);
 	maildir_drop(m);
 	m->state = MAILDIR_ANSWERED;
-	wire_put_u32(&w, 0);
-	wire_put_u8(&w, (uint8_t)verdict);
-	wire_put_str(&w, str_from(text));
-	return maildir_frame_end(out, start, w.is_bad) < 0 ? -EPROTO : 1;
+	error = error == 0
+	            ? maildir_answer_put(out, SMTP_ACCEPTED, str_from(text))
+	            : maildir_error_put(out, error);
+	return error < 0 ? -EPROTO : 1;
+}
+
+int
+maildir_job_get(struct str frame, struct maildir_job *job_out)
+{
+	struct wire_reader r = {.in = frame};
+
+	job_out->id = wire_get_str(&r, STORE_ID_MAX);
+	job_out->index = wire_get_u32(&r);
+	job_out->arrival_wall_ms = wire_get_u64(&r);
+	job_out->sender = wire_get_str(&r, MAIL_ADDRESS_MAX);
+	job_out->recipient = wire_get_str(&r, MAIL_ADDRESS_MAX);
+	job_out->content_size = wire_get_u64(&r);
+	return wire_is_whole(&r) ? 0 : -EPROTO;
+}
+
+int
+maildir_content_get(struct str frame, uint64_t left, struct str *bytes_out)
+{
+	struct wire_reader r = {.in = frame};
+
+	*bytes_out = wire_get_str(&r, STORE_BLOCK);
+	return wire_is_whole(&r) && bytes_out->size > 0 &&
+	               bytes_out->size <= left
+	           ? 0
+	           : -EPROTO;
 }
 
 /* Takes one frame: 0, 1 or -EPROTO. */
 static int
 maildir_take(struct maildir *m, struct str frame, struct buf *out)
 {
-	struct wire_reader r = {.in = frame};
 	struct maildir_job job;
 	struct str bytes;
 	int error;
 
 	if (m->state == MAILDIR_JOB) {
-		job.id = wire_get_str(&r, STORE_ID_MAX);
-		job.index = wire_get_u32(&r);
-		job.arrival_wall_ms = wire_get_u64(&r);
-		job.sender = wire_get_str(&r, MAIL_ADDRESS_MAX);
-		job.recipient = wire_get_str(&r, MAIL_ADDRESS_MAX);
-		job.content_size = wire_get_u64(&r);
-		if (!wire_is_whole(&r))
-			return -EPROTO;
+		error = maildir_job_get(frame, &job);
+		if (error < 0)
+			return error;
 		m->state = MAILDIR_CONTENT;
 		error = maildir_begin(m, &job);
 	} else {
-		bytes = wire_get_str(&r, STORE_BLOCK);
-		if (!wire_is_whole(&r) || bytes.size == 0 ||
-		    bytes.size > m->content_left)
-			return -EPROTO;
+		error = maildir_content_get(frame, m->content_left, &bytes);
+		if (error < 0)
+			return error;
 		m->content_left -= bytes.size;
 		error = maildir_write(m, bytes);
 	}
@@ -362,27 +392,41 @@ maildir_take(struct maildir *m, struct str frame, struct buf *out)
 }
 
 int
+maildir_frame_take(struct buf *in, struct str *bytes, struct str *frame_out)
+{
+	while (bytes->size > 0) {
+		size_t have = buf_size(in), need = 4, n;
+
+		if (have >= 4)
+			need += wire_load_u32(buf_str(in).data);
+		if (need > 4 + MAILDIR_FRAME_MAX)
+			return -EPROTO;
+		n = need - have < bytes->size ? need - have : bytes->size;
+		if (buf_append(in, str_head(*bytes, n)) < 0)
+			return -EPROTO;
+		*bytes = str_skip(*bytes, n);
+		if (have + n < need || have < 4)
+			continue;
+		*frame_out = str_skip(buf_str(in), 4);
+		return 1;
+	}
+	return 0;
+}
+
+int
 maildir_feed(struct maildir *m, struct str bytes, struct buf *out)
 {
+	struct str frame;
 	int result = 0;
 
 	maildir_check(m);
 	if (m->state == MAILDIR_ANSWERED)
 		return 1;
-	while (result == 0 && bytes.size > 0) {
-		size_t have = buf_size(&m->in), need = 4, n;
-
-		if (have >= 4)
-			need += wire_load_u32(buf_str(&m->in).data);
-		if (need > 4 + MAILDIR_FRAME_MAX)
-			return -EPROTO;
-		n = need - have < bytes.size ? need - have : bytes.size;
-		if (buf_append(&m->in, str_head(bytes, n)) < 0)
-			return -EPROTO;
-		bytes = str_skip(bytes, n);
-		if (have + n < need || have < 4)
-			continue;
-		result = maildir_take(m, str_skip(buf_str(&m->in), 4), out);
+	while (result == 0) {
+		result = maildir_frame_take(&m->in, &bytes, &frame);
+		if (result <= 0)
+			break;
+		result = maildir_take(m, frame, out);
 		buf_clear(&m->in);
 	}
 	maildir_check(m);

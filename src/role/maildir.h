@@ -15,7 +15,10 @@
 #include "base/buf.h"
 #include "base/str.h"
 #include "os/os.h"
+#include "smtp/client.h"
+#include "store/store.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct maildir_job {
@@ -33,8 +36,34 @@ int maildir_job_put(struct buf *out, const struct maildir_job *job)
 int maildir_content_put(struct buf *out, struct str bytes)
     __attribute__((warn_unused_result));
 
-/* The helper: fed with the deliver side's bytes it writes tmp/NAME, syncs it,
-   moves it to new/NAME, syncs the directory, and answers. */
+/*
+ * The frames from the helper's side, for other helpers too.
+ */
+/* A job frame is smaller than a content frame of one block. */
+#define MAILDIR_FRAME_MAX (4 + STORE_BLOCK)
+
+/* Moves bytes from BYTES to IN (which has room for 4 + MAILDIR_FRAME_MAX) until
+   a frame is whole: 1, and FRAME_OUT, its fields, is valid until the caller
+   clears IN; 0: more is needed; -EPROTO. */
+int maildir_frame_take(struct buf *in, struct str *bytes, struct str *frame_out)
+    __attribute__((warn_unused_result));
+/* Read a frame; the texts point into it: 0 or -EPROTO.  LEFT is how much
+   content there may still be. */
+int maildir_job_get(struct str frame, struct maildir_job *job_out)
+    __attribute__((warn_unused_result));
+int maildir_content_get(struct str frame, uint64_t left, struct str *bytes_out)
+    __attribute__((warn_unused_result));
+/* True if nothing in the job could end a line, and its id is one. */
+bool maildir_job_is_valid(const struct maildir_job *job);
+/* Append an answer, and one that says that ERROR (-errno) may be over later: 0
+   or -ENOBUFS. */
+int maildir_answer_put(struct buf *out, enum smtp_verdict verdict,
+    struct str text) __attribute__((warn_unused_result));
+int maildir_error_put(struct buf *out, int error)
+    __attribute__((warn_unused_result));
+
+/* The Maildir's helper: fed with the deliver side's bytes it writes tmp/NAME,
+   syncs it, moves it to new/NAME, syncs the directory, and answers. */
 struct maildir;
 
 /* OS is the Maildir itself; HOSTNAME goes into file names. */

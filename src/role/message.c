@@ -242,6 +242,7 @@ static void
 codec_intake_state(struct codec *c, struct message *m)
 {
 	codec_bool(c, &m->u.intake_state.is_open);
+	codec_u64(c, &m->u.intake_state.size_max);
 }
 
 static void
@@ -279,7 +280,7 @@ codec_session_start(struct codec *c, struct message *m)
 	codec_u32(c, &m->u.session_start.session);
 	codec_str(c, &m->u.session_start.destination, STORE_DESTINATION_MAX);
 	m->u.session_start.kind = (enum conf_route_kind)codec_range(
-	    c, m->u.session_start.kind, 0, CONF_ROUTE_MAILDIR);
+	    c, m->u.session_start.kind, 0, CONF_ROUTE_PROGRAM);
 	codec_str(c, &m->u.session_start.host, MAIL_DOMAIN_MAX);
 	codec_u16(c, &m->u.session_start.port);
 	codec_u32(c, &m->u.session_start.job);
@@ -429,6 +430,7 @@ codec_list_message(struct codec *c, struct message *m)
 	codec_u64(c, &found->arrival_wall_ms);
 	codec_u64(c, &found->expire_ms);
 	codec_u64(c, &found->content_size);
+	codec_str(c, &found->reason, STORE_REASON_MAX);
 	found->rows = codec_array(c, found->rows, &found->row_count,
 	    sizeof(found->rows[0]), STORE_RECIPIENTS_MAX, 42);
 	for (size_t i = 0; i < found->row_count && !codec_is_bad(c); i++)
@@ -477,6 +479,7 @@ codec_change(struct codec *c, struct message *m)
 	    c, m->u.change.steer, 0, MESSAGE_STEER_EXPIRE);
 	m->u.change.change = (enum store_change)codec_range(
 	    c, m->u.change.change, 0, STORE_CHANGE_DELETE);
+	codec_str(c, &m->u.change.reason, STORE_REASON_MAX);
 	codec_bool(c, &m->u.change.is_dry);
 	codec_u64(c, &m->u.change.after_key);
 }

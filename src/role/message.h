@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MESSAGE_VERSION     1
+#define MESSAGE_VERSION     2
 #define MESSAGE_FRAME_MAX   262144
 #define MESSAGE_DOMAINS_MAX 100
 #define MESSAGE_ARENA_MAX   (1 << 20) /* for arrays of one decoded frame */
@@ -146,7 +146,8 @@ struct message {
 			uint32_t bytes;
 		} intake_credit;
 		struct {
-			bool is_open; /* false: 452 4.3.1 at MAIL */
+			bool is_open;      /* false: 452 4.3.1 at MAIL */
+			uint64_t size_max; /* likewise what says it is larger */
 		} intake_state;
 		struct {
 			struct str site; /* its name */
@@ -267,6 +268,7 @@ struct message {
 			uint64_t older_ms; /* came so long ago; 0 = any */
 			enum message_steer steer;
 			enum store_change change; /* of MESSAGE_STEER_CHANGE */
+			struct str reason;        /* of HOLD */
 			bool is_dry;              /* only count */
 			uint64_t after_key;
 		} change;

@@ -287,6 +287,7 @@ pickup_scan(struct pickup *p)
 	if (p->now_ms < p->clean_due_ms)
 		return;
 	pickup_list_clean(&p->list, p->env->ops->wall_ms(p->env));
+	pickup_list_tell_bad(&p->list);
 	p->clean_due_ms = p->now_ms + PICKUP_CLEAN_MS;
 }
 
@@ -340,9 +341,11 @@ pickup_pump(struct pickup *p)
 		pickup_flush(p);
 	if (p->client != NULL)
 		pickup_flush(p);
-	/* There was no room for all names. */
-	if (p->list.is_cut && HASH_COUNT(p->list.files) == 0)
-		p->scan_due_ms = p->now_ms;
+	/* There was no room for all names: now there is. */
+	if (p->list.is_cut && p->list.is_gone &&
+	    pickup_list_first(&p->list, p->now_ms) == NULL &&
+	    p->scan_due_ms > p->scanned_ms + PICKUP_NOTICE_MS)
+		p->scan_due_ms = p->scanned_ms + PICKUP_NOTICE_MS;
 	pickup_ask(p);
 	if (p->is_stopping && p->client == NULL && !p->is_stopped) {
 		p->is_stopped = true;

@@ -35,6 +35,8 @@
 
 #define PICKUP_DIR_BAD      "bad"
 #define PICKUP_FILES_MAX    10000     /* known at a time; the rest waits */
+#define PICKUP_USER_MAX     1000      /* of these of one user */
+#define PICKUP_LOOKS_MAX    100000    /* whose they are, in one look */
 #define PICKUP_SCAN_MS      10000     /* from one look at new/ to the next */
 #define PICKUP_NOTICE_MS    100       /* at least, also if names come up */
 #define PICKUP_CLEAN_MS     3600000   /* from one look at tmp/ to the next */
@@ -72,9 +74,17 @@ int pickup_reader_next(struct pickup_reader *r, struct drop_item *item_out)
 
 /* pickup_list.c */
 
+/* Whose files are known; there while there are any. */
+struct pickup_owner {
+	uint32_t uid;
+	size_t count;
+	UT_hash_handle hh;
+};
+
 /* A file that is known. */
 struct pickup_file {
 	char name[DROP_NAME_SIZE];
+	struct pickup_owner *owner;
 	uint64_t retry_ms; /* the next wait; 0 = it was not tried */
 	bool *is_done;     /* by recipient: is settled; NULL = nobody is */
 	size_t done_size;
@@ -85,8 +95,10 @@ struct pickup_file {
 struct pickup_list {
 	struct os *os;
 	struct pickup_file *files;
+	struct pickup_owner *owners;
 	struct heap due;
-	bool is_cut; /* there are more in the directory */
+	bool is_cut;  /* there are more in the directory */
+	bool is_gone; /* since that was seen, some are known no more */
 };
 
 void pickup_list_init(struct pickup_list *l, struct os *os);
@@ -97,6 +109,8 @@ int pickup_list_scan(struct pickup_list *l, uint64_t now_ms)
     __attribute__((warn_unused_result));
 /* Removes what was begun in DIR/tmp long before WALL_MS. */
 void pickup_list_clean(struct pickup_list *l, uint64_t wall_ms);
+/* Says how many files DIR/bad holds, if any: nothing removes them. */
+void pickup_list_tell_bad(const struct pickup_list *l);
 /* The first whose time has come, or NULL. */
 struct pickup_file *pickup_list_first(
     const struct pickup_list *l, uint64_t now_ms);

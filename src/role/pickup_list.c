@@ -1,7 +1,9 @@
 /*
  * The files that are known.  Invariants: (1) a file is in the table by name and
  * in the heap by the time of its next try; (2) there are at most
- * PICKUP_FILES_MAX; what is beyond that is learnt when some are gone.
+ * PICKUP_FILES_MAX, and PICKUP_USER_MAX of one user, so that one whose mail
+ * cannot be taken keeps nobody else's out; what is beyond that is learnt when
+ * some are gone; (3) an owner counts his files and is there while he has any.
  */
 #include "base/check.h"
 #include "base/log.h"
@@ -19,8 +21,9 @@
 /* What one look at a directory finds. */
 struct list_scan {
 	struct pickup_list *list;
-	char (*names)[DROP_NAME_SIZE]; /* that are not known */
+	struct pickup_file **files; /* that were not known */
 	size_t count, capacity;
+	size_t look_count;
 	char strange[LIST_STRANGE_MAX][LIST_NAME_MAX + 1];
 	size_t strange_count;
 	bool is_cut;
@@ -52,36 +55,70 @@ scan_strange(struct list_scan *scan, const char *name)
 	memcpy(scan->strange[scan->strange_count++], name, size + 1);
 }
 
+/* The owner of NAME with room for one more; NULL if he has none. */
+static struct pickup_owner *
+scan_owner(struct list_scan *scan, const char *name)
+{
+	struct pickup_list *l = scan->list;
+	struct os_status status = {.uid = UINT32_MAX};
+	char path[PICKUP_PATH_SIZE];
+	struct pickup_owner *owner;
+
+	snprintf(path, sizeof(path), DROP_DIR_NEW "/%s", name);
+	/* Of one that cannot be looked at, nobody. */
+	if (scan->look_count++ >= PICKUP_LOOKS_MAX ||
+	    os_status(l->os, path, &status) == -ENOENT)
+		return NULL;
+	HASH_FIND(hh, l->owners, &status.uid, sizeof(status.uid), owner);
+	if (owner == NULL) {
+		owner = mem_new(1, sizeof(*owner));
+		owner->uid = status.uid;
+		HASH_ADD(hh, l->owners, uid, sizeof(owner->uid), owner);
+	}
+	return owner->count < PICKUP_USER_MAX ? owner : NULL;
+}
+
 static void
 scan_name(void *arg, const char *name)
 {
 	struct list_scan *scan = arg;
 	struct pickup_list *l = scan->list;
-	struct pickup_file *known;
+	struct pickup_owner *owner;
+	struct pickup_file *file;
 
 	if (!drop_name_is_valid(str_from(name))) {
 		scan_strange(scan, name);
 		return;
 	}
-	HASH_FIND(hh, l->files, name, DROP_NAME_SIZE - 1, known);
-	if (known != NULL)
+	HASH_FIND(hh, l->files, name, DROP_NAME_SIZE - 1, file);
+	if (file != NULL)
 		return;
-	if (HASH_COUNT(l->files) + scan->count >= PICKUP_FILES_MAX) {
+	owner = HASH_COUNT(l->files) < PICKUP_FILES_MAX ? scan_owner(scan, name)
+	                                                : NULL;
+	if (owner == NULL) {
 		scan->is_cut = true;
 		return;
 	}
 	if (scan->count == scan->capacity) {
 		scan->capacity = scan->capacity > 0 ? scan->capacity * 2 : 64;
-		scan->names = mem_resize(
-		    scan->names, scan->capacity, sizeof(scan->names[0]));
+		scan->files = mem_resize(
+		    scan->files, scan->capacity, sizeof(scan->files[0]));
 	}
-	memcpy(scan->names[scan->count++], name, DROP_NAME_SIZE);
+	file = mem_new(1, sizeof(*file));
+	memcpy(file->name, name, DROP_NAME_SIZE);
+	file->owner = owner;
+	owner->count++;
+	HASH_ADD(hh, l->files, name, DROP_NAME_SIZE - 1, file);
+	scan->files[scan->count++] = file;
 }
 
 static int
 scan_compare(const void *a, const void *b)
 {
-	return memcmp(a, b, DROP_NAME_SIZE);
+	const struct pickup_file *first = *(struct pickup_file *const *)a;
+	const struct pickup_file *second = *(struct pickup_file *const *)b;
+
+	return memcmp(first->name, second->name, DROP_NAME_SIZE);
 }
 
 int
@@ -91,18 +128,14 @@ pickup_list_scan(struct pickup_list *l, uint64_t now_ms)
 	int error = os_list(l->os, DROP_DIR_NEW, scan_name, &scan);
 
 	l->is_cut = scan.is_cut;
+	l->is_gone = false;
 	/* In order of names, which is that of their times. */
 	if (scan.count > 0)
-		qsort(scan.names, scan.count, sizeof(scan.names[0]),
+		qsort(scan.files, scan.count, sizeof(scan.files[0]),
 		    scan_compare);
-	for (size_t i = 0; i < scan.count; i++) {
-		struct pickup_file *file = mem_new(1, sizeof(*file));
-
-		memcpy(file->name, scan.names[i], DROP_NAME_SIZE);
-		HASH_ADD(hh, l->files, name, DROP_NAME_SIZE - 1, file);
-		heap_set(&l->due, &file->due, now_ms);
-	}
-	free(scan.names);
+	for (size_t i = 0; i < scan.count; i++)
+		heap_set(&l->due, &scan.files[i]->due, now_ms);
+	free(scan.files);
 	for (size_t i = 0; i < scan.strange_count; i++)
 		(void)!pickup_list_set_aside(l->os, scan.strange[i], UINT32_MAX,
 		    false, "not a drop file");
@@ -145,6 +178,21 @@ pickup_list_clean(struct pickup_list *l, uint64_t wall_ms)
 	}
 }
 
+static void
+bad_name(void *arg, const char *name)
+{
+	(*(size_t *)arg)++;
+}
+
+void
+pickup_list_tell_bad(const struct pickup_list *l)
+{
+	size_t count = 0;
+
+	if (os_list(l->os, PICKUP_DIR_BAD, bad_name, &count) == 0 && count > 0)
+		log_event(LOG_WARN, "drop-bad-kept", "", "count=%zu", count);
+}
+
 struct pickup_file *
 pickup_list_first(const struct pickup_list *l, uint64_t now_ms)
 {
@@ -181,8 +229,16 @@ pickup_list_defer(
 void
 pickup_list_forget(struct pickup_list *l, struct pickup_file *file)
 {
+	struct pickup_owner *owner = file->owner;
+
 	heap_remove(&l->due, &file->due);
 	HASH_DELETE(hh, l->files, file);
+	CHECK(owner->count > 0);
+	if (--owner->count == 0) {
+		HASH_DELETE(hh, l->owners, owner);
+		free(owner);
+	}
+	l->is_gone = true;
 	free(file->is_done);
 	free(file);
 }

@@ -282,36 +282,106 @@ test_clean(void **state)
 	assert_true(is_in(w, DROP_DIR_TEMP, young));
 }
 
-/* More files than are known at a time: all go in the end. */
+/* COUNT files in new/, from number FIRST on. */
+static void
+put_files(struct world *w, unsigned first, unsigned count)
+{
+	char path[PICKUP_PATH_SIZE], name[DROP_NAME_SIZE];
+
+	for (unsigned i = first; i < first + count; i++) {
+		drop_name_format(w->f.wall_ms, i, name);
+		snprintf(path, sizeof(path), DROP_DIR_NEW "/%s", name);
+		put_file(w, path, STR(""));
+	}
+}
+
+/* All that LIST knows goes; how many that were. */
+static size_t
+forget_all(struct world *w, struct pickup_list *list)
+{
+	struct pickup_file *file;
+	char path[PICKUP_PATH_SIZE];
+	size_t count = 0;
+
+	while ((file = pickup_list_first(list, 0)) != NULL) {
+		snprintf(path, sizeof(path), DROP_DIR_NEW "/%s", file->name);
+		assert_int_equal(os_unlink(w->os, path), 0);
+		pickup_list_forget(list, file);
+		count++;
+	}
+	return count;
+}
+
+/* More files of a user than are known at a time: all go in the end. */
+static void
+test_user_max(void **state)
+{
+	struct world *w = *state;
+	struct pickup_list list;
+
+	put_files(w, 0, PICKUP_USER_MAX + 2);
+	pickup_list_init(&list, w->os);
+	assert_int_equal(pickup_list_scan(&list, 0), 0);
+	assert_int_equal(HASH_COUNT(list.files), PICKUP_USER_MAX);
+	assert_true(list.is_cut);
+	assert_int_equal(forget_all(w, &list), PICKUP_USER_MAX);
+	assert_int_equal(HASH_COUNT(list.owners), 0);
+	assert_true(list.is_gone);
+	assert_int_equal(pickup_list_scan(&list, 0), 0);
+	assert_int_equal(HASH_COUNT(list.files), 2);
+	assert_false(list.is_cut);
+	pickup_list_fini(&list);
+}
+
+/* A disk on which the last digit of a name is its owner. */
+static const struct os_ops *real_ops;
+
+static int
+status_by_name(struct os *os, const char *name, struct os_status *status_out)
+{
+	int error = real_ops->status(os, name, status_out);
+	char last = name[strlen(name) - 1];
+
+	status_out->uid =
+	    last <= '9' ? (uint32_t)(last - '0') : (uint32_t)(last - 'a' + 10);
+	return error;
+}
+
+/* Whoever has many files takes nobody else's places; all together have as many
+   as are known at a time. */
 static void
 test_files_max(void **state)
 {
 	struct world *w = *state;
 	struct pickup_list list;
-	char path[PICKUP_PATH_SIZE], name[DROP_NAME_SIZE];
-	struct pickup_file *file;
-	size_t count = 0;
+	struct pickup_owner *owner;
+	struct os_ops ops = *w->os->ops;
+	uint32_t rare = 7;
 
-	for (unsigned i = 0; i < PICKUP_FILES_MAX + 2; i++) {
-		drop_name_format(w->f.wall_ms, i, name);
-		snprintf(path, sizeof(path), DROP_DIR_NEW "/%s", name);
-		put_file(w, path, STR(""));
-	}
+	real_ops = w->os->ops;
+	ops.status = status_by_name;
+	w->os->ops = &ops;
+	/* 16 owners have 900 each; and one has few. */
+	put_files(w, 0, 900 * 16);
 	pickup_list_init(&list, w->os);
 	assert_int_equal(pickup_list_scan(&list, 0), 0);
 	assert_int_equal(HASH_COUNT(list.files), PICKUP_FILES_MAX);
 	assert_true(list.is_cut);
-	while ((file = pickup_list_first(&list, 0)) != NULL) {
-		snprintf(path, sizeof(path), DROP_DIR_NEW "/%s", file->name);
-		assert_int_equal(os_unlink(w->os, path), 0);
-		pickup_list_forget(&list, file);
-		count++;
-	}
-	assert_int_equal(count, PICKUP_FILES_MAX);
+	assert_int_equal(forget_all(w, &list), PICKUP_FILES_MAX);
 	assert_int_equal(pickup_list_scan(&list, 0), 0);
-	assert_int_equal(HASH_COUNT(list.files), 2);
+	assert_int_equal(HASH_COUNT(list.files), 900 * 16 - PICKUP_FILES_MAX);
 	assert_false(list.is_cut);
+	(void)forget_all(w, &list);
+	for (unsigned i = 0; i < PICKUP_USER_MAX + 100; i++)
+		put_files(w, 0x10 * i + 3, 1);
+	put_files(w, 0xfffff7, 1);
+	assert_int_equal(pickup_list_scan(&list, 0), 0);
+	assert_int_equal(HASH_COUNT(list.files), PICKUP_USER_MAX + 1);
+	assert_true(list.is_cut);
+	HASH_FIND(hh, list.owners, &rare, sizeof(rare), owner);
+	assert_non_null(owner);
 	pickup_list_fini(&list);
+	w->os->ops = real_ops;
 }
 
 int
@@ -330,6 +400,7 @@ main(void)
 	    TEST(test_streams),
 	    TEST(test_notice),
 	    TEST(test_clean),
+	    TEST(test_user_max),
 	    TEST(test_files_max),
 	};
 

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "role/queue_release.h"
 #include "role/roles.h"
 
 #include <errno.h>
@@ -109,6 +110,7 @@ role_queue_free(void *role)
 	sched_free(q->sched);
 	queue_room_fini(q);
 	queue_host_fini(q);
+	free(q->released);
 	free(q->fix);
 	free(q);
 }
@@ -184,7 +186,9 @@ queue_appended(struct queue *q, const struct store_message *message)
 			continue;
 		if (route_of_destination(
 			q->conf, message->rows[i].destination, &route) == 0)
-			queue_ready(q, &route, count);
+			queue_ready(q, &route,
+			    (count + STORE_LEASE_ROWS_MAX - 1) /
+				STORE_LEASE_ROWS_MAX);
 		count = 0;
 	}
 }
@@ -250,6 +254,8 @@ queue_log_clock(struct queue *q, uint64_t now_ms, uint64_t tag)
 	request->tag = tag;
 	request->u.clock.queue_ms = queue_time(q, now_ms);
 	request->u.clock.wall_ms = q->env->ops->wall_ms(q->env);
+	request->u.clock.is_only_log =
+	    tag == 0 && (q->clock_ms == 0 || q->is_stopping);
 	q->clock_ms = queue_time(q, now_ms) + QUEUE_CLOCK_MS;
 	q->env->ops->store(q->env, request);
 }
@@ -344,6 +350,7 @@ queue_found_destination(
     struct queue *q, const struct store_destination *d, bool is_start)
 {
 	uint64_t rows = d->rows[STORE_READY];
+	uint64_t leases = rows < d->messages ? rows : d->messages;
 	struct sched_target target;
 	struct route route;
 
@@ -357,12 +364,13 @@ queue_found_destination(
 	}
 	if (is_start) {
 		queue_steer_note(q, d, &route);
-		queue_release_resume(q, d, &route);
+		(void)queue_release_resume(q, d, &route);
 	}
 	if (route.is_held || rows == 0)
 		return true;
 	target = route_target(&route);
-	return sched_unpark(q->sched, &target, rows, d->failures);
+	return sched_unpark(
+	    q->sched, &target, leases, queue_release_failures(d));
 }
 
 static void
@@ -398,6 +406,13 @@ queue_is_of_run(const struct store_request *request)
 	       (request->tag & QUEUE_TAG_RUN) != 0;
 }
 
+static bool
+queue_is_of_alias(const struct store_request *request)
+{
+	return (request->verb == STORE_FIND || request->verb == STORE_READ) &&
+	       (request->tag & QUEUE_TAG_AGAIN) != 0;
+}
+
 /* The store has come by mail that it was not given: it is asked what is ready,
    and what is late.  A run that is at work has the first go at it, for as long
    as it might have taken to be seen. */
@@ -425,8 +440,11 @@ queue_stored(void *role, uint64_t now_ms, struct store_request *request)
 
 	queue_room_told(q, now_ms, request);
 	queue_look_again(q, now_ms, request);
-	if (queue_is_of_run(request)) {
-		queue_run_stored(q, now_ms, request);
+	if (queue_is_of_run(request) || queue_is_of_alias(request)) {
+		if (queue_is_of_run(request))
+			queue_run_stored(q, now_ms, request);
+		else
+			queue_again_stored(q, now_ms, request);
 		queue_step(q, now_ms);
 		return;
 	}

@@ -5,6 +5,7 @@
  *   queue.c          start, clock, dispatch, what is due
  *   queue_intake.c   messages that come in from receive
  *   queue_alias.c    recipients that are aliases
+ *   queue_again.c    recipients of queued mail that are aliases by now
  *   queue_room.c     how much may be stored: disk, queue, quotas of sites
  *   queue_session.c  sessions, leases and blocks for deliver
  *   queue_settle.c   what became of a lease
@@ -12,6 +13,7 @@
  *   queue_alarm.c    mail that is late, and mail whose time is over
  *   queue_admin.c    triggers and listings
  *   queue_steer.c    hold, free, delete, requeue, expire
+ *   queue_release.h  releases that outlive the process
  *   queue_host.c     what hosts answered last
  *   queue_run.h      runs: all that waits is tried once
  *
@@ -43,6 +45,8 @@
 #define QUEUE_ASKS_MAX       1000 /* triggers and listings in hand */
 #define QUEUE_PARTS_MAX      100  /* senders of one message, by its lists */
 
+struct alias_expansion;
+
 /* A message that is coming in. */
 struct queue_intake_key {
 	uint64_t transaction;
@@ -66,8 +70,21 @@ struct queue_alias_note {
 	struct queue_alias_note *next;
 };
 
+/* What is known of a lease whose aliases are expanded (queue_again.c). */
+struct queue_again {
+	uint64_t lease; /* its number; 0: the message comes in */
+	uint64_t now_ms;
+	uint64_t block;               /* of content, that is read next */
+	struct arena *arena;          /* the lease's */
+	struct store_result *results; /* of each of its rows */
+	const struct str *others;     /* who gets the message anyway */
+	size_t other_count;
+	bool is_whole; /* all content was read */
+};
+
 struct queue_intake {
 	struct queue_intake_key key;
+	struct queue_again again;
 	struct arena arena;
 	char id[STORE_ID_MAX + 1];
 	struct mail_envelope envelope; /* as it came */
@@ -108,6 +125,7 @@ struct queue_lease {
 	struct run_entry *run; /* of a run (queue_run.h), or NULL */
 	struct queue_take *take;
 	const struct store_lease *lease;
+	bool is_expanding; /* queue_again.c has it */
 	/* What became of it, once that is known. */
 	bool is_settling;
 	struct arena arena;
@@ -151,6 +169,7 @@ struct queue_ask {
 	/* CHANGE */
 	enum message_steer steer;
 	enum store_change change;
+	struct str reason; /* the arena's */
 	bool is_dry;
 	bool is_fix; /* at start, for nobody: homes only */
 	uint64_t next_key;
@@ -187,6 +206,7 @@ struct queue_room {
 	uint64_t coming_messages, coming_bytes; /* appends in hand */
 	uint64_t coming_unwritten; /* what they will take of the disk */
 	bool is_open;              /* as receive knows */
+	uint64_t size_max;         /* likewise */
 	bool is_looking;
 	uint64_t look_ms;   /* when the store is asked next; UINT64_MAX = not */
 	size_t asked_count; /* counts in hand */
@@ -234,7 +254,8 @@ struct queue {
 	struct queue_ask *asks;
 	struct queue_room room;
 	struct queue_host *hosts;
-	bool *fix;             /* sites whose rows need a new home, or NULL */
+	uint32_t *released; /* of each site (role/queue_release.h), or NULL */
+	bool *fix;          /* sites whose rows need a new home, or NULL */
 	struct queue_run *run; /* in hand, with those that wait behind it */
 	uint32_t run_session_last;
 	bool is_run_only; /* nothing is done but runs */
@@ -266,10 +287,29 @@ struct queue_part *queue_intake_part(
 int queue_intake_add(struct queue *q, struct queue_part *part,
     const struct mail_recipient *recipient) __attribute__((warn_unused_result));
 
+/* A message of the lease's content and envelope, for the members of aliases. */
+struct queue_intake *queue_intake_again(
+    struct queue *q, const struct queue_lease *lease);
+struct queue_intake *queue_intake_of_lease(struct queue *q, uint64_t number);
+/* More of its content, or (IS_WHOLE) the rest: then queue_again_settle(), or
+   queue_again_refused() of what cannot be kept; before the rest
+   queue_again_more(). */
+void queue_intake_whole(struct queue *q, struct queue_intake *intake,
+    struct str bytes, bool is_whole);
+/* Its first part, which becomes the caller's. */
+struct store_message *queue_intake_take(
+    struct queue *q, struct queue_intake *intake);
+/* Forgets it, with what was staged. */
+void queue_intake_drop(struct queue *q, struct queue_intake *intake);
+
 /* Adds a recipient of the intake, or those whom it stands for as an alias; one
    that is there already is not added again.  0 or -errno. */
 int queue_alias_take(struct queue *q, struct queue_intake *intake,
     const struct mail_recipient *recipient) __attribute__((warn_unused_result));
+/* Adds those for whom RECIPIENT stands, which E says.  0 or -errno. */
+int queue_alias_expanded(struct queue *q, struct queue_intake *intake,
+    const struct mail_recipient *recipient, const struct alias_expansion *e)
+    __attribute__((warn_unused_result));
 /* The notification that aliases were expanded, for a sender who asked for it;
    NULL if none did, or (logged) if none can be made. */
 struct store_message *queue_alias_notice(
@@ -281,6 +321,20 @@ bool queue_alias_reaches(
    -EINVAL if it stands for nobody; -ENOBUFS. */
 int queue_alias_rows(struct queue *q, struct store_message *message,
     const struct mail_recipient *to) __attribute__((warn_unused_result));
+
+/* Whether rows of the lease, which is to be tried, are aliases by now: then
+   these are replaced, and the lease is settled, later. */
+bool queue_again_begin(struct queue *q, struct queue_lease *lease);
+/* The answer to a request of its own, which it takes. */
+void queue_again_stored(
+    struct queue *q, uint64_t now_ms, struct store_request *request);
+/* How it goes on with the intake of a lease: see queue_intake_whole(). */
+void queue_again_more(struct queue *q, struct queue_intake *intake);
+void queue_again_settle(struct queue *q, struct queue_intake *intake);
+void queue_again_refused(struct queue *q, struct queue_intake *intake);
+/* Whether the destination is a domain of ours that has nothing but aliases: who
+   is none there is unknown. */
+bool queue_again_is_here(const struct queue *q, const struct route *route);
 
 void queue_room_init(struct queue *q, const struct store_totals *totals);
 void queue_room_fini(struct queue *q);
@@ -344,6 +398,11 @@ void queue_settle_alarm(
 /* All of the lease is returned because an administrator says so. */
 void queue_settle_expired(
     struct queue *q, uint64_t now_ms, struct queue_lease *lease);
+/* Its aliases were expanded: RESULTS, one for each row, and MESSAGE, if there
+   is one, which becomes the store's. */
+void queue_settle_expanded(struct queue *q, uint64_t now_ms,
+    struct queue_lease *lease, const struct store_result *results,
+    struct store_message *message);
 /* The same result for every recipient of the lease. */
 void queue_settle_all(struct queue *q, uint64_t now_ms,
     struct queue_lease *lease, enum smtp_verdict verdict, const char *status,
@@ -384,11 +443,15 @@ int queue_admin_message(
 void queue_admin_stored(
     struct queue *q, uint64_t now_ms, struct store_request *request);
 void queue_admin_peer_down(struct queue *q, role_peer peer);
+/* COUNT domains of DESTINATION, which is held, were released (0: all of it): a
+   new role that takes this one's place will take that up. */
+void queue_release_begun(struct queue *q, uint64_t now_ms,
+    const char *destination, const struct str *domains, size_t count);
 /* The run of DESTINATION is over: a new role will not take it up. */
 void queue_release_over(struct queue *q, const char *destination);
 /* At start: takes up a release that was in progress when the role before
-   ended, if D tells of one. */
-void queue_release_resume(struct queue *q, const struct store_destination *d,
+   ended, if D tells of one.  True if it does, taken up or not. */
+bool queue_release_resume(struct queue *q, const struct store_destination *d,
     const struct route *route);
 struct queue_ask *queue_ask_new(
     struct queue *q, role_peer peer, enum message_type type, uint64_t request);
@@ -418,8 +481,8 @@ struct str queue_host_answer(const struct queue *q, const struct route *route);
 uint64_t queue_host_answered(const struct queue *q, const struct route *route);
 void queue_host_fini(struct queue *q);
 
-/* Tells the store both clocks, and lets it look again at what it has; the
-   request has TAG. */
+/* Tells the store both clocks, and lets it look again at what it has, unless it
+   was opened just now or is to be closed; the request has TAG. */
 void queue_log_clock(struct queue *q, uint64_t now_ms, uint64_t tag);
 
 /* Who asks for a run. */
@@ -457,7 +520,8 @@ void queue_run_notice(struct queue *q, const struct queue_lease *lease,
    it.  IS_RETURNED: what waits there is to be returned. */
 void queue_run_session_ended(struct queue *q, uint64_t now_ms,
     struct queue_session *session, const struct message *m, bool is_returned);
-void queue_run_session_lost(struct queue *q, struct queue_session *session);
+void queue_run_session_lost(
+    struct queue *q, uint64_t now_ms, struct queue_session *session);
 void queue_run_fini(struct queue *q);
 
 /* Tags of STORE_READ: blocks for deliver, or the head for a notification. */
@@ -466,5 +530,7 @@ void queue_run_fini(struct queue *q);
 #define QUEUE_TAG_ROOM (UINT64_C(1) << 62)
 /* Tag of what a run asks. */
 #define QUEUE_TAG_RUN (UINT64_C(1) << 61)
+/* Tag of what queue_again.c asks. */
+#define QUEUE_TAG_AGAIN (UINT64_C(1) << 60)
 
 #endif

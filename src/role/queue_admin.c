@@ -87,48 +87,6 @@ admin_trigger(struct queue *q, role_peer peer, const struct message *m)
 	q->env->ops->store(q->env, request);
 }
 
-/* Remembers that all of DESTINATION is released since TIME_MS (0: no more), by
-   what the store keeps of parked ones: a destination that is held is never
-   parked, and one that is parked has failed at least once.  The domains of a
-   release in part are not kept; to take up more than was released would give
-   mail to who has no right to it, so that is forgotten. */
-static void
-release_note(struct queue *q, const char *destination, uint64_t time_ms)
-{
-	struct store_request *request = store_request_new(STORE_PARK);
-
-	request->u.park.destination =
-	    arena_copy(&request->arena, str_from(destination));
-	CHECK(request->u.park.destination.data != NULL);
-	request->u.park.due_ms = time_ms;
-	request->u.park.is_kept = true;
-	q->env->ops->store(q->env, request);
-}
-
-void
-queue_release_over(struct queue *q, const char *destination)
-{
-	release_note(q, destination, 0);
-}
-
-void
-queue_release_resume(struct queue *q, const struct store_destination *d,
-    const struct route *route)
-{
-	struct sched_target target = route_target(route);
-	uint64_t count = d->rows[STORE_HELD];
-
-	if (!route->is_held || d->due_ms == 0 || d->failures > 0)
-		return;
-	if (!q->is_resuming || count == 0) {
-		queue_release_over(q, route->name);
-		return;
-	}
-	log_event(LOG_NOTE, "release-resumed", "", "destination=%s count=%llu",
-	    route->name, (unsigned long long)count);
-	(void)sched_release(q->sched, &target, NULL, 0, count);
-}
-
 static void
 admin_counted(struct queue *q, uint64_t now_ms, struct queue_ask *ask,
     const struct store_request *request)
@@ -151,8 +109,9 @@ admin_counted(struct queue *q, uint64_t now_ms, struct queue_ask *ask,
 		    "destination=%s count=%llu joined=%d", ask->site,
 		    (unsigned long long)count,
 		    result == MESSAGE_TRIGGER_ACTIVE);
-		if (route.is_held && ask->domain_count == 0)
-			release_note(q, ask->site, queue_time(q, now_ms));
+		if (route.is_held)
+			queue_release_begun(q, now_ms, ask->site, ask->domains,
+			    ask->domain_count);
 	}
 	trigger_answer(q, ask->peer, ask->request, result, count);
 	queue_ask_free(q, ask);
@@ -334,6 +293,8 @@ admin_change(
 	admin_filter(q, now_ms, ask, &m->u.change.filter, m->u.change.older_ms);
 	ask->steer = m->u.change.steer;
 	ask->change = m->u.change.change;
+	ask->reason = arena_copy(&ask->arena, m->u.change.reason);
+	CHECK(ask->reason.data != NULL);
 	ask->is_dry = m->u.change.is_dry;
 	ask->next_key = m->u.change.after_key;
 	queue_steer_begin(q, ask);

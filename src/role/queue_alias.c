@@ -8,12 +8,14 @@
  *	a list (there is an owner): nothing, and NOTIFY=SUCCESS is answered
  *	"delivered"; who is told of trouble is the owner.
  *
- * Invariant: an alias is replaced whole, or the message is refused.
+ * Invariants: an alias is replaced whole, or the message is refused; a program
+ * or a file becomes a recipient here only, as a member of an alias.
  */
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/alias.h"
+#include "mail/alias_local.h"
 #include "role/queue.h"
 
 #include <errno.h>
@@ -28,6 +30,8 @@ alias_is_same(struct str a, struct str b)
 
 	if (!str_case_equal(a, b))
 		return false;
+	if (alias_local_is(a))
+		return str_equal(a, b);
 	return mail_address_parse(a, &left) == 0 &&
 	       mail_address_parse(b, &right) == 0 &&
 	       str_equal(left.local, right.local);
@@ -38,6 +42,9 @@ alias_is_there(const struct queue_intake *intake, struct str address)
 {
 	const struct queue_part *part;
 
+	for (size_t i = 0; i < intake->again.other_count; i++)
+		if (alias_is_same(intake->again.others[i], address))
+			return true;
 	for (part = intake->parts; part != NULL; part = part->next)
 		for (size_t i = 0; i < part->message->row_count; i++)
 			if (alias_is_same(
@@ -80,6 +87,7 @@ alias_recipient(const struct alias_leaf *leaf,
 	struct mail_recipient to = {
 	    .address = leaf->address,
 	    .orcpt = STR(""),
+	    .is_expanded = !leaf->is_alias,
 	};
 
 	if (leaf->owner.size > 0)
@@ -140,8 +148,8 @@ alias_take_leaf(struct queue *q, struct queue_intake *intake,
 	return queue_intake_add(q, part, to) < 0 ? -EMLINK : 0;
 }
 
-static int
-alias_take_all(struct queue *q, struct queue_intake *intake,
+int
+queue_alias_expanded(struct queue *q, struct queue_intake *intake,
     const struct mail_recipient *recipient, const struct alias_expansion *e)
 {
 	char orcpt[MAIL_ORCPT_MAX];
@@ -164,14 +172,17 @@ int
 queue_alias_take(struct queue *q, struct queue_intake *intake,
     const struct mail_recipient *recipient)
 {
-	struct alias_expansion e;
-	enum alias_outcome outcome = conf_alias_expand(
-	    q->conf, recipient->address, STORE_RECIPIENTS_MAX, &e);
+	struct alias_expansion e = {.leaf_count = 0};
+	enum alias_outcome outcome = ALIAS_NONE;
 	int error = 0;
 
+	if (!recipient->is_expanded)
+		outcome = conf_alias_expand(
+		    q->conf, recipient->address, STORE_RECIPIENTS_MAX, &e);
+
 	if (outcome == ALIAS_DONE)
-		error = alias_take_all(q, intake, recipient, &e);
-	else if (outcome != ALIAS_NONE)
+		error = queue_alias_expanded(q, intake, recipient, &e);
+	else if (outcome != ALIAS_NONE || alias_local_is(recipient->address))
 		error = -EINVAL;
 	else if (!intake->is_aliased ||
 		 !alias_is_there(intake, recipient->address))
@@ -291,7 +302,7 @@ queue_alias_rows(struct queue *q, struct store_message *message,
 	    conf_alias_expand(q->conf, to->address, STORE_RECIPIENTS_MAX, &e);
 	int error = -EINVAL;
 
-	if (outcome == ALIAS_NONE) {
+	if (outcome == ALIAS_NONE && !alias_local_is(to->address)) {
 		error = alias_rows_new(message, 1);
 		if (error == 0)
 			error = queue_add_row(q, message, 1, to);
@@ -301,6 +312,7 @@ queue_alias_rows(struct queue *q, struct store_message *message,
 		error = alias_rows_new(message, e.leaf_count);
 		for (size_t i = 0; error == 0 && i < e.leaf_count; i++) {
 			leaf.address = e.leaves[i].address;
+			leaf.is_expanded = true;
 			error = queue_add_row(q, message, e.leaf_count, &leaf);
 		}
 	}

@@ -23,6 +23,8 @@ static const char aliases[] = "one: joe@far.test\n"
 			      "boss: carl, dora\n"
 			      "mixed: carl, list\n"
 			      "null: /dev/null\n"
+			      "box: /var/x, \"|/bin/x y\", eve\n"
+			      "boxes: box, /var/x\n"
 			      "loop: pool\n"
 			      "pool: loop\n"
 			      "root: carl, dora@far.test\n";
@@ -345,6 +347,42 @@ test_bounce_to_owner(void **state)
 	world_fini(&w);
 }
 
+/* Programs and files are rows like others, each once, with destinations of
+   their own; as an address of somebody's they are nobody. */
+static void
+test_locals(void **state)
+{
+	static const char *const to[] = {
+	    "box@a.test", "boxes@a.test", "eve@a.test", NULL};
+	static const char *const wanted[] = {
+	    "file:/var/x", "prog:/bin/x y", "site:a"};
+	struct mail_recipient local = {.address = STR("\"|/bin/x y\"")};
+	struct store_request *find;
+	struct store_message *notice;
+	struct world w;
+
+	world_init(&w);
+	assert_int_equal(intake_one(&w, "s@x.test", "box@a.test"), 451);
+	((struct conf *)(uintptr_t)w.conf)->alias_programs = true;
+	assert_int_equal(intake_one(&w, "s@x.test", "\"|/bin/x y\""), 451);
+	assert_int_equal(intake_one(&w, "s@x.test", "/var/x"), 451);
+	assert_int_equal(
+	    intake(&w, "s@x.test", to, STR("Subject: x\r\n\r\n")), 250);
+	assert_queued(&w, "s@x.test: /var/x(0,rfc822;box@a.test)"
+			  " \"|/bin/x y\"(0,rfc822;box@a.test)"
+			  " eve@a.test(0,rfc822;box@a.test)\n");
+	find = find_all(&w);
+	for (size_t i = 0; i < 3; i++)
+		assert_true(str_equal(find->u.find.found[0].rows[i].destination,
+		    str_from(wanted[i])));
+	store_request_free(find);
+	/* No notification is sent to one. */
+	notice = store_message_new();
+	assert_int_equal(queue_alias_rows(w.role, notice, &local), -EINVAL);
+	store_message_free(notice);
+	world_fini(&w);
+}
+
 /* The postmaster is an alias: of what failed on its way to one of those for
    whom he stands nobody is told. */
 static void
@@ -379,6 +417,7 @@ main(void)
 	    cmocka_unit_test(test_half_stored),
 	    cmocka_unit_test(test_late_recipient),
 	    cmocka_unit_test(test_bounce_to_owner),
+	    cmocka_unit_test(test_locals),
 	    cmocka_unit_test(test_postmaster_is_an_alias),
 	};
 

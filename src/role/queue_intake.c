@@ -23,8 +23,8 @@
 #include <string.h>
 
 #define INTAKE_ROWS_FIRST 4
-#define INTAKE_PEER_MAX   20000
-#define INTAKE_TRACE_ROOM 4096 /* Received does not count for size_max */
+#define INTAKE_COUNT_MAX  20000 /* of messages that come at a time */
+#define INTAKE_TRACE_ROOM 4096  /* Received does not count for size_max */
 
 static struct queue_intake *
 intake_find(struct queue *q, role_peer peer, uint64_t transaction)
@@ -107,6 +107,7 @@ intake_free(struct queue *q, struct queue_intake *intake)
 	free(intake);
 }
 
+/* Nobody waits for that of a lease. */
 static void
 intake_answer(struct queue *q, const struct queue_intake *intake, uint32_t code,
     const char *enhanced, const char *text)
@@ -122,7 +123,8 @@ intake_answer(struct queue *q, const struct queue_intake *intake, uint32_t code,
 		},
 	};
 
-	queue_send(q, (role_peer)intake->key.peer, &m);
+	if (intake->again.lease == 0)
+		queue_send(q, (role_peer)intake->key.peer, &m);
 }
 
 /* Forgets it, with what was staged. */
@@ -148,13 +150,18 @@ intake_open(
     struct queue *q, uint64_t now_ms, role_peer peer, const struct message *m)
 {
 	uint64_t transaction = m->u.intake_open.transaction;
-	struct queue_intake *intake;
+	struct queue_intake *intake, none = {.key = {transaction, peer}};
 	struct store_message *message;
 
 	if (!store_id_is_valid(m->u.intake_open.id) ||
-	    intake_find(q, peer, transaction) != NULL ||
-	    HASH_COUNT(q->intakes) >= INTAKE_PEER_MAX)
+	    intake_find(q, peer, transaction) != NULL)
 		return -EPROTO;
+	if (HASH_COUNT(q->intakes) >= INTAKE_COUNT_MAX) {
+		/* What still comes of it finds nothing. */
+		intake_answer(q, &none, 452, "4.3.1",
+		    "Too many messages at a time, try again later");
+		return 0;
+	}
 	intake = mem_new(1, sizeof(*intake));
 	intake->key = (struct queue_intake_key){transaction, peer};
 	arena_init(&intake->arena, STORE_ARENA_MAX);
@@ -227,7 +234,9 @@ intake_begin(struct queue *q, struct queue_intake *intake)
 	    intake->parts->message->row_count > 0)
 		return;
 	part_free_first(q, intake->parts);
-	memcpy(intake->parts->message->id, intake->id, sizeof(intake->id));
+	if (intake->again.lease == 0)
+		memcpy(
+		    intake->parts->message->id, intake->id, sizeof(intake->id));
 }
 
 static void
@@ -238,7 +247,8 @@ intake_credit(struct queue *q, const struct queue_intake *intake, size_t bytes)
 	    .u.intake_credit = {intake->key.transaction, (uint32_t)bytes},
 	};
 
-	queue_send(q, (role_peer)intake->key.peer, &m);
+	if (intake->again.lease == 0)
+		queue_send(q, (role_peer)intake->key.peer, &m);
 }
 
 static void
@@ -294,8 +304,9 @@ intake_content(struct queue *q, struct queue_intake *intake, struct str bytes)
 		intake_begin(q, intake);
 	first = intake->parts->message;
 	intake->crc32c = crc32c(intake->crc32c, bytes);
-	if (first->content_size + bytes.size >
-	    q->conf->size_max + INTAKE_TRACE_ROOM)
+	if (intake->again.lease == 0 &&
+	    first->content_size + bytes.size >
+		q->conf->size_max + INTAKE_TRACE_ROOM)
 		return -EPROTO;
 	if (!first->is_staged &&
 	    (bytes.size > buf_room(&first->content) ||
@@ -315,6 +326,10 @@ intake_content(struct queue *q, struct queue_intake *intake, struct str bytes)
 static void
 intake_refuse(struct queue *q, struct queue_intake *intake)
 {
+	if (intake->again.lease != 0) {
+		queue_again_refused(q, intake);
+		return;
+	}
 	if (intake->is_site_full)
 		intake_answer(q, intake, 452, "4.2.2",
 		    "Too much is queued for a recipient, try again later");
@@ -389,6 +404,21 @@ intake_log_part(
 		    STR_ARG(message->envelope.sender), message->row_count);
 }
 
+/* The parts of a lease: its settle appends the first one, when the notification
+   is there.  Who would be told of what can be told only later is not. */
+static void
+intake_append_again(struct queue *q, struct queue_intake *intake)
+{
+	struct queue_part *part;
+
+	intake_add_notice(q, intake);
+	part = intake->parts->next;
+	if (part != NULL && queue_room_admit(q, part->message) == QUEUE_ROOM_OK)
+		part_append(q, part);
+	else
+		queue_again_settle(q, intake);
+}
+
 static void
 intake_append(struct queue *q, struct queue_intake *intake)
 {
@@ -396,6 +426,10 @@ intake_append(struct queue *q, struct queue_intake *intake)
 	enum queue_room_verdict verdict = QUEUE_ROOM_OK;
 	struct queue_part *part;
 
+	if (intake->again.lease != 0) {
+		intake_append_again(q, intake);
+		return;
+	}
 	if (!intake->is_failed && !has_rows && intake->is_discarded) {
 		log_event(LOG_NOTE, "discarded", intake->id, "from=<%.*s>",
 		    STR_ARG(intake->envelope.sender));
@@ -509,6 +543,8 @@ intake_staged(struct queue *q, struct queue_part *part,
 	/* The store works in order: the others have theirs. */
 	if (part->next == NULL)
 		intake_credit(q, intake, request->u.stage.bytes.size);
+	if (intake->again.lease != 0 && intake->stages_in_hand == 0)
+		queue_again_more(q, intake);
 	if (intake->is_committed && intake->stages_in_hand == 0)
 		intake_append(q, intake);
 }
@@ -519,6 +555,10 @@ intake_finish(struct queue *q, struct queue_intake *intake)
 {
 	char text[64] = "Ok: queued as ";
 
+	if (intake->again.lease != 0) {
+		queue_again_settle(q, intake);
+		return;
+	}
 	if (intake->is_failed) {
 		/* What was staged is dropped with it. */
 		intake_refuse(q, intake);
@@ -587,4 +627,71 @@ queue_intake_peer_down(struct queue *q, role_peer peer)
 		if (intake->appends_in_hand == 0)
 			intake_drop(q, intake);
 	}
+}
+
+struct queue_intake *
+queue_intake_of_lease(struct queue *q, uint64_t number)
+{
+	return intake_find(q, 0, number);
+}
+
+struct queue_intake *
+queue_intake_again(struct queue *q, const struct queue_lease *lease)
+{
+	const struct store_lease *l = lease->lease;
+	struct queue_intake *intake = mem_new(1, sizeof(*intake));
+	struct store_message *message;
+
+	CHECK(queue_intake_of_lease(q, lease->number) == NULL);
+	intake->key = (struct queue_intake_key){lease->number, 0};
+	intake->again.lease = lease->number;
+	memcpy(intake->id, l->id, sizeof(intake->id));
+	arena_init(&intake->arena, STORE_ARENA_MAX);
+	HASH_ADD(hh, q->intakes, key, sizeof(intake->key), intake);
+	message = part_new(q, intake)->message;
+	newid_next(&q->newid, message->id);
+	message->arrival_ms = l->arrival_ms;
+	message->arrival_wall_ms = l->arrival_wall_ms;
+	/* It was within the limits when it was queued. */
+	CHECK(mail_envelope_copy(
+		  &intake->arena, &l->envelope, &intake->envelope) == 0);
+	CHECK(mail_envelope_copy(
+		  &message->arena, &l->envelope, &message->envelope) == 0);
+	return intake;
+}
+
+void
+queue_intake_whole(struct queue *q, struct queue_intake *intake,
+    struct str bytes, bool is_whole)
+{
+	if (intake_content(q, intake, bytes) < 0 || intake->is_failed) {
+		intake_refuse(q, intake);
+		return;
+	}
+	intake->is_committed = is_whole;
+	if (intake->stages_in_hand > 0)
+		return;
+	if (is_whole)
+		intake_append(q, intake);
+	else
+		queue_again_more(q, intake);
+}
+
+struct store_message *
+queue_intake_take(struct queue *q, struct queue_intake *intake)
+{
+	struct store_message *message = intake->parts->message;
+
+	CHECK(message->row_count > 0);
+	message->rank = sched_rank(message->arrival_ms, message->content_size,
+	    message->envelope.priority);
+	q->staged_bytes -= buf_size(&message->content);
+	intake->parts->message = NULL;
+	return message;
+}
+
+void
+queue_intake_drop(struct queue *q, struct queue_intake *intake)
+{
+	intake_drop(q, intake);
 }

@@ -1,8 +1,9 @@
 /*
- * A release that was in progress when the queue role ended: all of a site goes
- * on if the role was not away for long, nothing else ever is released.
+ * A release that was in progress when the queue role ended: it goes on if the
+ * role was not away for long, and nothing else ever is released.
  */
 #include "role/queue_kit.h"
+#include "role/queue_release.h"
 
 #define RELEASE_MS UINT64_C(600000)
 
@@ -11,6 +12,29 @@ static const char config[] =
     "spool = \"ram:\"\n"
     "release-time = \"10m\"\n"
     "site = ( { name = \"ship7\", domains = [ \"ship7.test\", \"b.test\" ],\n"
+    "  hold = true, route = \"smtp://127.0.0.1:2526\" } )\n";
+
+/* The same domains in another order. */
+static const char other_config[] =
+    "hostname = \"mx2.isp.test\"\n"
+    "spool = \"ram:\"\n"
+    "release-time = \"10m\"\n"
+    "site = ( { name = \"ship7\", domains = [ \"b.test\", \"ship7.test\" ],\n"
+    "  hold = true, route = \"smtp://127.0.0.1:2526\" } )\n";
+
+/* Held no more. */
+static const char free_config[] =
+    "hostname = \"mx2.isp.test\"\n"
+    "spool = \"ram:\"\n"
+    "release-time = \"10m\"\n"
+    "site = ( { name = \"ship7\", domains = [ \"ship7.test\", \"b.test\" ],\n"
+    "  route = \"smtp://127.0.0.1:2526\" } )\n";
+
+static const char tree_config[] =
+    "hostname = \"mx2.isp.test\"\n"
+    "spool = \"ram:\"\n"
+    "release-time = \"10m\"\n"
+    "site = ( { name = \"ship7\", domains = [ \"@b.test\" ],\n"
     "  hold = true, route = \"smtp://127.0.0.1:2526\" } )\n";
 
 /* The role ends, and another begins over the same store AWAY_MS later. */
@@ -105,7 +129,24 @@ test_too_late(void **state)
 	world_fini(&w);
 }
 
-/* Which part of the site it was is not remembered: all would be too much. */
+/* Takes a message; it is for ADDRESS. */
+static void
+expect_for(struct world *w, const char *address)
+{
+	struct message m;
+	uint32_t session;
+
+	expect(w, DELIVER, MESSAGE_SESSION_START, &m);
+	session = m.u.session_start.session;
+	next(w, session, 2);
+	expect(w, DELIVER, MESSAGE_JOB, &m);
+	assert_int_equal(m.u.job.row_count, 1);
+	assert_true(
+	    str_equal(m.u.job.rows[0].recipient.address, str_from(address)));
+	expect_none(w, DELIVER, MESSAGE_JOB);
+}
+
+/* A part of the site stays that part. */
 static void
 test_in_part(void **state)
 {
@@ -116,8 +157,44 @@ test_in_part(void **state)
 	intake_one(&w, "a@x.test", "u@b.test");
 	trigger(&w, "ship7", "b.test", MESSAGE_TRIGGER_STARTED, 1);
 	restart(&w, 0);
-	expect_none(&w, DELIVER, MESSAGE_SESSION_START);
+	restart(&w, 0);
+	expect_for(&w, "u@b.test");
+	/* With another part it becomes both, and with all of it all. */
+	trigger(&w, "ship7", "ship7.test", MESSAGE_TRIGGER_ACTIVE, 1);
+	restart(&w, 0);
+	assert_int_equal(((struct queue *)w.role)->released[0], 3);
+	trigger(&w, "ship7", NULL, MESSAGE_TRIGGER_ACTIVE, 2);
+	restart(&w, 0);
+	assert_int_equal(
+	    ((struct queue *)w.role)->released[0], QUEUE_RELEASE_ALL);
 	world_fini(&w);
+}
+
+/* Not of another list of domains, nor too late, nor what is no whole entry. */
+static void
+test_in_part_not(void **state)
+{
+	struct conf *conf;
+	struct world w;
+
+	for (int i = 0; i < 4; i++) {
+		world_open(&w, i == 3 ? tree_config : config);
+		intake_one(&w, "a@x.test", i == 3 ? "u@c.b.test" : "u@b.test");
+		trigger(&w, "ship7", i == 3 ? "c.b.test" : "b.test",
+		    MESSAGE_TRIGGER_STARTED, 1);
+		conf = w.conf;
+		if (i > 0 && i < 3)
+			w.conf =
+			    read_config(i == 1 ? other_config : free_config);
+		restart(&w, i == 0 ? RELEASE_MS + 1 : 0);
+		if (i == 2)
+			expect_for(&w, "u@b.test");
+		else
+			expect_none(&w, DELIVER, MESSAGE_SESSION_START);
+		world_fini(&w);
+		if (i > 0 && i < 3)
+			conf_free(conf);
+	}
 }
 
 /* It was parked when it was not held yet; that is no release. */
@@ -171,6 +248,7 @@ main(void)
 	    cmocka_unit_test(test_goes_on),
 	    cmocka_unit_test(test_too_late),
 	    cmocka_unit_test(test_in_part),
+	    cmocka_unit_test(test_in_part_not),
 	    cmocka_unit_test(test_parked_before),
 	    cmocka_unit_test(test_failed),
 	};

@@ -6,11 +6,12 @@
  *
  * RCPT does not cross to this process: receive is told of each change, and the
  * commit is looked at again.  A limit closes when it is reached, so a message
- * that began below one of bytes may pass it; those of messages are exact.
+ * that began below one of bytes may pass it; those of messages are exact.  For
+ * what the disk has room is told as soon as that is not any message.
  *
  * Invariants: (1) totals and counts are those of the last answer, since the
  * store answers in order; (2) what was handed to the store and not answered is
- * in "coming"; (3) receive knows is_open.
+ * in "coming"; (3) receive knows is_open and size_max.
  */
 #include "base/check.h"
 #include "base/log.h"
@@ -21,9 +22,10 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-#define ROOM_LOOK_MS 500  /* between looks while it is closed */
-#define ROOM_OLD_MS  1000 /* then what is known is too old for a message */
-#define ROOM_SLICE   16   /* counts of sites asked for at a time */
+#define ROOM_LOOK_MS 500     /* between looks while something is refused */
+#define ROOM_OLD_MS  1000    /* then what is known is too old for a message */
+#define ROOM_SLICE   16      /* counts of sites asked for at a time */
+#define ROOM_STEP    1048576 /* of the sizes that receive is told */
 
 void
 queue_room_init(struct queue *q, const struct store_totals *totals)
@@ -33,6 +35,7 @@ queue_room_init(struct queue *q, const struct store_totals *totals)
 	room->totals = *totals;
 	room->look_ms = UINT64_MAX;
 	room->is_open = true; /* the first step looks */
+	room->size_max = UINT64_MAX;
 	for (size_t i = 0; i < q->conf->site_count; i++)
 		if (q->conf->sites[i].quota_bytes > 0 ||
 		    q->conf->sites[i].quota_messages > 0)
@@ -319,7 +322,7 @@ room_tell(struct queue *q, role_peer peer)
 {
 	struct message m = {
 	    .type = MESSAGE_INTAKE_STATE,
-	    .u.intake_state.is_open = q->room.is_open,
+	    .u.intake_state = {q->room.is_open, q->room.size_max},
 	};
 
 	queue_send(q, peer, &m);
@@ -362,15 +365,26 @@ room_step_site(struct queue *q, struct queue_quota *quota)
 			room_tell_site(q, q->peers[i].peer, quota);
 }
 
-static void
-room_step_all(struct queue *q)
+/* The largest message that there is room for beside what is coming; rounded up,
+   so that none is refused that would fit. */
+static uint64_t
+room_size_max(const struct queue *q)
 {
-	struct queue_room *room = &q->room;
-	const char *reached = room_reached(q);
+	uint64_t kept =
+	    num_add_capped(q->conf->disk_reserve, q->room.coming_unwritten);
+	uint64_t room = q->room.totals.room_bytes;
 
-	if (room->is_open == (reached == NULL))
-		return;
-	room->is_open = reached == NULL;
+	room -= room < kept ? room : kept;
+	if (room >= q->conf->size_max)
+		return UINT64_MAX;
+	return room - room % ROOM_STEP + ROOM_STEP;
+}
+
+static void
+room_log_all(const struct queue *q, const char *reached)
+{
+	const struct queue_room *room = &q->room;
+
 	if (reached != NULL)
 		log_event(LOG_WARN, "intake-closed", "",
 		    "limit=%s messages=%llu bytes=%llu room=%llu", reached,
@@ -382,6 +396,21 @@ room_step_all(struct queue *q)
 	else
 		log_event(LOG_NOTE, "intake-open", "", "room=%llu",
 		    (unsigned long long)room->totals.room_bytes);
+}
+
+static void
+room_step_all(struct queue *q)
+{
+	struct queue_room *room = &q->room;
+	const char *reached = room_reached(q);
+	uint64_t size_max = room_size_max(q);
+
+	if (room->is_open != (reached == NULL))
+		room_log_all(q, reached);
+	else if (room->size_max == size_max)
+		return;
+	room->is_open = reached == NULL;
+	room->size_max = size_max;
 	for (size_t i = 0; i < q->peer_count; i++)
 		if (q->peers[i].kind == ROLE_RECEIVE)
 			room_tell(q, q->peers[i].peer);
@@ -403,7 +432,7 @@ queue_room_step(struct queue *q, uint64_t now_ms)
 	while (room->counted_count < room->quota_count &&
 	       room->asked_count < ROOM_SLICE)
 		room_ask(q, &room->quotas[room->counted_count++]);
-	if (room->is_open) {
+	if (room->is_open && room->size_max == UINT64_MAX) {
 		room->look_ms = UINT64_MAX;
 	} else if (room->look_ms == UINT64_MAX) {
 		room->look_ms = time_ms + ROOM_LOOK_MS;

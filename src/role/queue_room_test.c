@@ -31,6 +31,7 @@ struct world {
 	void *role;
 	uint64_t transaction;
 	bool is_open, is_site_open; /* as receive was told */
+	uint64_t size_max;          /* likewise */
 };
 
 static char log_text[100000];
@@ -103,6 +104,7 @@ role_start(struct world *w)
 	fake_peer_up(&w->f, &role_queue_ops, w->role, DELIVER, ROLE_DELIVER);
 	fake_peer_up(&w->f, &role_queue_ops, w->role, CONTROL, ROLE_CONTROL);
 	w->is_open = w->is_site_open = true;
+	w->size_max = UINT64_MAX;
 	pump(w);
 }
 
@@ -154,8 +156,10 @@ hear(struct world *w, struct message *m)
 	while (fake_take_frame(&w->f, RECEIVE, m)) {
 		if (m->type == MESSAGE_INTAKE_DONE)
 			return true;
-		if (m->type == MESSAGE_INTAKE_STATE)
+		if (m->type == MESSAGE_INTAKE_STATE) {
 			w->is_open = m->u.intake_state.is_open;
+			w->size_max = m->u.intake_state.size_max;
+		}
 		if (m->type == MESSAGE_INTAKE_SITE)
 			w->is_site_open = m->u.intake_site.is_open;
 	}
@@ -202,6 +206,7 @@ static uint32_t
 intake(struct world *w, const char *const *recipients)
 {
 	struct message m;
+	uint32_t code;
 
 	begin(w, "s@full.test", recipients);
 	pump(w);
@@ -209,11 +214,12 @@ intake(struct world *w, const char *const *recipients)
 	pump(w);
 	assert_true(hear(w, &m));
 	assert_int_equal(m.u.intake_done.transaction, w->transaction);
-	if (m.u.intake_done.code != 250)
+	code = m.u.intake_done.code;
+	if (code != 250)
 		assert_true(str_equal(m.u.intake_done.enhanced, STR("4.3.1")) ||
 			    str_equal(m.u.intake_done.enhanced, STR("4.2.2")));
 	assert_false(hear(w, &m));
-	return m.u.intake_done.code;
+	return code;
 }
 
 static uint32_t
@@ -529,6 +535,34 @@ test_disk_reserve(void **state)
 	world_fini(&w);
 }
 
+/* RFC 1870 6.1: what the disk has no room for is told before it comes, and when
+   room comes back though nothing comes. */
+static void
+test_size_max(void **state)
+{
+	static const struct {
+		uint64_t room, size_max;
+	} cases[] = {
+	    {RESERVE + (10 << 20), UINT64_MAX},
+	    {RESERVE + (10 << 20) - 1, 10 << 20},
+	    {RESERVE + (9 << 20) - 1, 9 << 20},
+	    {RESERVE + 100, 1 << 20},
+	    {RESERVE + (11 << 20), UINT64_MAX},
+	};
+	struct world w;
+
+	world_init(&w, "message-size-max = \"10M\"\n");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		os_sim_set_room(w.os, cases[i].room);
+		wait_ms(&w, 1000);
+		if (i < 4)
+			assert_int_equal(intake_one(&w, "a@away.test"), 250);
+		expect_open(&w, true, true);
+		assert_int_equal(w.size_max, cases[i].size_max);
+	}
+	world_fini(&w);
+}
+
 /* A new receive process is told at once. */
 static void
 test_greeting(void **state)
@@ -681,6 +715,7 @@ main(void)
 	    cmocka_unit_test(test_quota_and_settles),
 	    cmocka_unit_test(test_quota_bytes),
 	    cmocka_unit_test(test_disk_reserve),
+	    cmocka_unit_test(test_size_max),
 	    cmocka_unit_test(test_greeting),
 	    cmocka_unit_test(test_reserve_while_staging),
 	    cmocka_unit_test(test_staging_max),

@@ -196,8 +196,11 @@ void run_say_locked(struct queue *q, const struct run_message *message);
 /* What a Maildir did. */
 void run_say_result(struct queue *q, const struct queue_lease *lease,
     const struct message_job_result *result);
-/* The recipients in the order in which they are tried; TEXT has room for
-   MESSAGE_NAMES_MAX and a NUL. */
+/* The rows in the order in which they are tried. */
+void run_rows(const struct queue_lease *lease,
+    const struct store_lease_row *rows[STORE_LEASE_ROWS_MAX]);
+/* The recipients in that order; TEXT has room for MESSAGE_NAMES_MAX and a
+   NUL. */
 void run_names(const struct queue_lease *lease, char *text);
 /* What sendmail would say of a host that could not be reached. */
 void run_trouble(struct str answer, char text[STORE_STATUS_MAX + 1]);

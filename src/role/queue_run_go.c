@@ -96,6 +96,9 @@ go_ask(struct queue *q, struct run_entry *entry, uint32_t session)
 	filter->recipient = str_from(entry->recipient);
 	request->u.lease.from_index = entry->from_index;
 	request->u.lease.count = 1;
+	/* What goes to a host that is down is not read. */
+	if (!entry->target->host->is_down)
+		request->u.lease.inline_max = STORE_BLOCK;
 	ask->number = ++q->number_last;
 	ask->session = session;
 	ask->entry = entry;
@@ -105,6 +108,17 @@ go_ask(struct queue *q, struct run_entry *entry, uint32_t session)
 	if (session == 0)
 		q->run->ask_count++;
 	q->env->ops->store(q->env, request);
+}
+
+/* As sendmail has it: by the names of its mailers, and of a file nothing. */
+static void
+go_say_connecting(
+    struct queue *q, const struct queue_lease *lease, enum conf_route_kind kind)
+{
+	if (kind == CONF_ROUTE_PROGRAM)
+		run_say_rows(q, lease, "Connecting to prog...");
+	else if (kind == CONF_ROUTE_MAILDIR)
+		run_say_rows(q, lease, "Connecting to local...");
 }
 
 /* Opens a session with what waits for TARGET; false if none can be had now.
@@ -128,8 +142,7 @@ go_open(
 	    &route, str_from(names));
 	if (session == NULL)
 		return false;
-	if (target->is_local)
-		run_say_rows(q, lease, "Connecting to local...");
+	go_say_connecting(q, lease, route.kind);
 	session->run = target;
 	run->session_count++;
 	target->session_count++;
@@ -268,8 +281,6 @@ go_leased_serial(struct queue *q, uint64_t now_ms, struct queue_lease *lease)
 	struct queue_run *run = q->run;
 	struct run_entry *entry = lease->run;
 
-	run_say_strays(q, entry->message->number);
-	run_say_message(q, entry->message);
 	if (entry->target->host->is_down) {
 		go_settle_down(q, now_ms, lease, entry->target->host);
 		return;
@@ -291,6 +302,14 @@ go_leased_parallel(struct queue *q, uint64_t now_ms,
 		go_settle_untried(q, now_ms, lease);
 	else
 		go_give(q, session, lease);
+}
+
+/* The lease is kept by whoever expands its aliases. */
+static void
+go_leased_again(struct queue *q, struct queue_session *session)
+{
+	if (session != NULL)
+		queue_run_feed(q, session);
 }
 
 static struct queue_lease *
@@ -340,7 +359,13 @@ run_leased(struct queue *q, uint64_t now_ms, struct store_request *request)
 			run_say_locked(q, entry->message);
 		store_request_free(request);
 	}
-	if (lease != NULL && run->is_verbose)
+	if (lease != NULL && run->is_verbose) {
+		run_say_strays(q, entry->message->number);
+		run_say_message(q, entry->message);
+	}
+	if (lease != NULL && queue_again_begin(q, lease))
+		go_leased_again(q, session);
+	else if (lease != NULL && run->is_verbose)
 		go_leased_serial(q, now_ms, lease);
 	else if (lease != NULL)
 		go_leased_parallel(q, now_ms, session, lease);
@@ -381,7 +406,8 @@ go_status(const struct message_job_result *result)
 	struct str code = str_head(result->answer, 3);
 
 	if (str_equal(code, STR("550")) || str_equal(code, STR("551")) ||
-	    str_equal(code, STR("553")))
+	    str_equal(code, STR("553")) ||
+	    str_equal(result->status, STR("5.1.1")))
 		return EX_NOUSER;
 	if (str_equal(code, STR("556")) ||
 	    str_equal(result->status, STR("5.1.2")) ||
@@ -428,7 +454,9 @@ queue_run_settled(struct queue *q, const struct queue_lease *lease, int error)
 		is_untried |= lease->results[i].outcome == STORE_UNTRIED;
 	if (error < 0 || q->is_stopping || run->phase == RUN_OVER)
 		return;
-	if (is_untried && ++entry->try_count >= RUN_TRIES_MAX)
+	/* Where aliases were expanded some are done with: that has an end. */
+	if (is_untried && !lease->is_expanding &&
+	    ++entry->try_count >= RUN_TRIES_MAX)
 		return;
 	/* Those behind it, for what is left of these was tried. */
 	if (is_full && !is_untried)
@@ -481,20 +509,14 @@ go_session_gone(struct queue_run *run, struct queue_session *session)
 	go_wake_host(run, target->host);
 }
 
-void
-queue_run_session_ended(struct queue *q, uint64_t now_ms,
-    struct queue_session *session, const struct message *m, bool is_returned)
+/* A session of TARGET has ended: what no session of it has asked for is given
+   back when its host is down, or when no other session is to be had. */
+static void
+go_lease_back(struct queue *q, uint64_t now_ms, struct run_target *target)
 {
-	struct run_target *target = session->run;
 	struct queue_run *run = q->run;
 	struct queue_lease *lease = run->lease;
 
-	if (is_returned || m->u.session_end.is_failed ||
-	    m->u.session_end.is_permanent)
-		go_host_down(target->host, m, is_returned);
-	else
-		go_target_idle(run, target);
-	go_session_gone(run, session);
 	if (lease == NULL || lease->run->target != target)
 		return;
 	if (target->host->is_down) {
@@ -508,7 +530,28 @@ queue_run_session_ended(struct queue *q, uint64_t now_ms,
 }
 
 void
-queue_run_session_lost(struct queue *q, struct queue_session *session)
+queue_run_session_ended(struct queue *q, uint64_t now_ms,
+    struct queue_session *session, const struct message *m, bool is_returned)
 {
+	struct run_target *target = session->run;
+	struct queue_run *run = q->run;
+
+	if (is_returned || m->u.session_end.is_failed ||
+	    m->u.session_end.is_permanent)
+		go_host_down(target->host, m, is_returned);
+	else
+		go_target_idle(run, target);
+	go_session_gone(run, session);
+	go_lease_back(q, now_ms, target);
+}
+
+void
+queue_run_session_lost(
+    struct queue *q, uint64_t now_ms, struct queue_session *session)
+{
+	struct run_target *target = session->run;
+
+	go_target_idle(q->run, target);
 	go_session_gone(q->run, session);
+	go_lease_back(q, now_ms, target);
 }

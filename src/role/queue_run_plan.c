@@ -37,6 +37,15 @@ plan_host(struct queue_run *run, struct str name)
 	return host;
 }
 
+/* Nobody is known at HOST, which is our own, but aliases. */
+static void
+plan_host_unknown(struct run_host *host)
+{
+	host->is_down = host->is_permanent = true;
+	snprintf(host->status, sizeof(host->status), "5.1.1");
+	snprintf(host->answer, sizeof(host->answer), "User unknown");
+}
+
 /* The destination NAME; NULL if there is no way to it. */
 static struct run_target *
 plan_target(struct queue *q, struct str name)
@@ -53,8 +62,10 @@ plan_target(struct queue *q, struct str name)
 	target = mem_new(1, sizeof(*target));
 	memcpy(target->name, route.name, sizeof(route.name));
 	target->is_held = route.is_held;
-	target->is_local = route.kind == CONF_ROUTE_MAILDIR;
+	target->is_local = route_is_local(route.kind);
 	target->host = plan_host(run, route_target(&route).host);
+	if (queue_again_is_here(q, &route))
+		plan_host_unknown(target->host);
 	LL_PREPEND2(target->host->targets, target, next_of_host);
 	HASH_ADD_KEYPTR(hh, run->targets, target->name, name.size, target);
 	return target;
@@ -369,6 +380,18 @@ run_plan_end(struct queue *q)
 	}
 }
 
+static bool
+plan_has_target(
+    const struct run_message *message, const struct run_target *target)
+{
+	const struct run_entry *entry;
+
+	LL_FOREACH2(message->entries, entry, sibling)
+	if (entry->target == target)
+		return true;
+	return false;
+}
+
 void
 run_plan_notice(struct queue *q, const struct store_message *dsn)
 {
@@ -380,7 +403,8 @@ run_plan_notice(struct queue *q, const struct store_message *dsn)
 		struct run_target *target =
 		    plan_target(q, dsn->rows[i].destination);
 
-		if (target != NULL && !dsn->rows[i].is_held)
+		if (target != NULL && !dsn->rows[i].is_held &&
+		    !plan_has_target(message, target))
 			run_wait(q->run, plan_entry(message, target), true);
 	}
 	plan_keep(q->run, message);

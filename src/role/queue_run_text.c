@@ -8,6 +8,7 @@
 #include "smtp/names.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
@@ -85,14 +86,41 @@ run_say_locked(struct queue *q, const struct run_message *message)
 	run_say(q, str_from(text));
 }
 
+static int
+compare_addresses(const void *a, const void *b)
+{
+	const struct store_lease_row *const *x = a, *const *y = b;
+
+	return str_compare((*x)->recipient.address, (*y)->recipient.address);
+}
+
+/* As sendmail has it: in a run the last goes first, but those of a message that
+   was tried before by their addresses. */
+void
+run_rows(const struct queue_lease *lease,
+    const struct store_lease_row *rows[STORE_LEASE_ROWS_MAX])
+{
+	const struct store_lease *l = lease->lease;
+
+	CHECK(l->row_count > 0 && l->row_count <= STORE_LEASE_ROWS_MAX);
+	for (size_t i = 0; i < l->row_count; i++) {
+		size_t from = lease->run != NULL ? l->row_count - 1 - i : i;
+
+		rows[i] = &l->rows[from];
+	}
+	if (lease->run != NULL && l->rows[0].attempts > 0)
+		qsort(rows, l->row_count, sizeof(*rows), compare_addresses);
+}
+
 void
 run_names(const struct queue_lease *lease, char *text)
 {
-	const struct store_lease *l = lease->lease;
+	const struct store_lease_row *rows[STORE_LEASE_ROWS_MAX];
 	struct smtp_names names = {.size = 0};
 
-	for (size_t i = l->row_count; i > 0; i--)
-		smtp_names_add(&names, l->rows[i - 1].recipient.address);
+	run_rows(lease, rows);
+	for (size_t i = 0; i < lease->lease->row_count; i++)
+		smtp_names_add(&names, rows[i]->recipient.address);
 	snprintf(text, MESSAGE_NAMES_MAX + 1, "%.*s",
 	    STR_ARG(smtp_names_str(&names)));
 }

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "role/queue.h"
+#include "role/queue_run.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -92,6 +93,34 @@ queue_session_open(struct queue *q, uint32_t number, const struct route *route,
 	return session;
 }
 
+static void
+session_set_answer(
+    struct queue_session *session, struct str status, struct str answer)
+{
+	status = str_head(status, sizeof(session->status) - 1);
+	answer = str_head(answer, sizeof(session->answer) - 1);
+	memcpy(session->status, status.data, status.size);
+	session->status[status.size] = '\0';
+	memcpy(session->answer, answer.data, answer.size);
+	session->answer[answer.size] = '\0';
+}
+
+/* A session with nobody, for a destination that is this host, where only
+   aliases are known: the others are returned. */
+static void
+session_start_here(struct queue *q, uint32_t number, const struct route *route)
+{
+	struct queue_session *session = mem_new(1, sizeof(*session));
+
+	session->number = number;
+	memcpy(session->destination, route->name, sizeof(route->name));
+	session_set_answer(
+	    session, STR("5.1.1"), STR("550 5.1.1 User unknown"));
+	session->wanted = QUEUE_LEASES_SESSION;
+	HASH_ADD(hh, q->sessions, number, sizeof(session->number), session);
+	queue_session_lease_gone(q, number);
+}
+
 void
 queue_session_start(
     struct queue *q, uint64_t now_ms, const struct sched_decision *decision)
@@ -112,7 +141,10 @@ queue_session_start(
 		    q->sched, decision->session, SCHED_END_FAILED, time_ms);
 		return;
 	}
-	(void)queue_session_open(q, decision->session, &route, STR(""));
+	if (queue_again_is_here(q, &route))
+		session_start_here(q, decision->session, &route);
+	else
+		(void)queue_session_open(q, decision->session, &route, STR(""));
 }
 
 static void
@@ -199,6 +231,7 @@ void
 queue_session_send_job(struct queue *q, const struct queue_session *session,
     const struct queue_lease *lease)
 {
+	const struct store_lease_row *rows[STORE_LEASE_ROWS_MAX];
 	const struct store_lease *l = lease->lease;
 	struct message m = {
 	    .type = MESSAGE_JOB,
@@ -218,12 +251,10 @@ queue_session_send_job(struct queue *q, const struct queue_session *session,
 	};
 
 	m.u.job.rows = mem_new(l->row_count, sizeof(m.u.job.rows[0]));
-	/* In a run the last goes first, as sendmail has it. */
+	run_rows(lease, rows);
 	for (size_t i = 0; i < l->row_count; i++) {
-		size_t from = lease->run != NULL ? l->row_count - 1 - i : i;
-
-		m.u.job.rows[i].index = l->rows[from].index;
-		m.u.job.rows[i].recipient = l->rows[from].recipient;
+		m.u.job.rows[i].index = rows[i]->index;
+		m.u.job.rows[i].recipient = rows[i]->recipient;
 	}
 	queue_send(q, session->peer, &m);
 	free(m.u.job.rows);
@@ -239,6 +270,8 @@ session_got(struct queue *q, uint64_t now_ms, struct queue_session *session,
 		return;
 	}
 	session->lease_count++;
+	if (queue_again_begin(q, lease))
+		return;
 	if (session->wanted > 0)
 		session->wanted--;
 	if (session->peer != 0)
@@ -302,20 +335,9 @@ session_return_leases(struct queue *q, uint64_t now_ms, uint32_t number,
 	struct queue_lease *lease, *next;
 
 	HASH_ITER(hh, q->leases, lease, next)
-	if (lease->session == number && !lease->is_settling)
+	if (lease->session == number && !lease->is_settling &&
+	    !lease->is_expanding)
 		queue_settle_all(q, now_ms, lease, verdict, status, answer);
-}
-
-static void
-session_set_answer(
-    struct queue_session *session, struct str status, struct str answer)
-{
-	status = str_head(status, sizeof(session->status) - 1);
-	answer = str_head(answer, sizeof(session->answer) - 1);
-	memcpy(session->status, status.data, status.size);
-	session->status[status.size] = '\0';
-	memcpy(session->answer, answer.data, answer.size);
-	session->answer[answer.size] = '\0';
 }
 
 static void
@@ -420,7 +442,7 @@ queue_session_message(
 	/* The lease is the second member of the other two. */
 	lease = queue_lease_find(q, m->u.job_result.lease);
 	if (lease == NULL || lease->session != session->number ||
-	    lease->is_settling)
+	    lease->is_settling || lease->is_expanding)
 		return 0;
 	if (m->type == MESSAGE_BLOCK_WANT)
 		session_block(q, m, lease);
@@ -444,7 +466,7 @@ queue_session_peer_down(struct queue *q, uint64_t now_ms, role_peer peer)
 		    SMTP_TEMPORARY, "4.3.0",
 		    "451 4.3.0 delivery process ended");
 		if (session->run != NULL)
-			queue_run_session_lost(q, session);
+			queue_run_session_lost(q, now_ms, session);
 		session_end(q, session, SCHED_END_LOST, now_ms);
 	}
 }

@@ -78,7 +78,7 @@ settle_note_row(const struct settle *s, size_t i, struct str status)
 	const struct mail_recipient *to = &l->rows[i].recipient;
 	uint8_t notify = to->notify;
 	bool has_sender = l->envelope.sender.size > 0;
-	bool is_local = s->route.kind == CONF_ROUTE_MAILDIR;
+	bool is_local = route_is_local(s->route.kind);
 
 	switch (s->lease->results[i].outcome) {
 	case STORE_FAILED:
@@ -310,17 +310,18 @@ settle_begin(struct queue *q, uint64_t now_ms, struct queue_lease *lease)
 	q->env->ops->store(q->env, request);
 }
 
-/* Rows of the lease's destination may be taken again: the scheduler, which may
-   believe it to be empty, is told before the session is seen to end. */
+/* Rows of the lease's destination may be taken again, all at once: the
+   scheduler, which may believe it to be empty, is told before the session is
+   seen to end. */
 static void
 settle_tell_ready(
-    struct queue *q, const struct queue_lease *lease, uint64_t count)
+    struct queue *q, const struct queue_lease *lease, uint64_t row_count)
 {
 	struct route route;
 
-	if (count > 0 && route_of_destination(
-			     q->conf, lease->lease->destination, &route) == 0)
-		queue_ready(q, &route, count);
+	if (row_count > 0 && route_of_destination(q->conf,
+				 lease->lease->destination, &route) == 0)
+		queue_ready(q, &route, 1);
 }
 
 /* The host as others are told of it, "name[address]" or "[address]" as it comes
@@ -388,6 +389,23 @@ queue_settle_all(struct queue *q, uint64_t now_ms, struct queue_lease *lease,
 		};
 	queue_settle_results(q, now_ms, lease, &m);
 	free(results);
+}
+
+void
+queue_settle_expanded(struct queue *q, uint64_t now_ms,
+    struct queue_lease *lease, const struct store_result *results,
+    struct store_message *message)
+{
+	struct settle s = settle_new(q, now_ms, lease);
+	uint64_t kept = 0;
+
+	CHECK(s.lease->is_expanding);
+	for (size_t i = 0; i < lease->result_count; i++) {
+		lease->results[i] = results[i];
+		kept += results[i].outcome == STORE_UNTRIED;
+	}
+	settle_tell_ready(q, lease, kept);
+	settle_submit(q, lease, message);
 }
 
 void

@@ -65,6 +65,7 @@ steer_next(struct queue *q, struct queue_ask *ask)
 		request = store_request_new(STORE_CHANGE);
 		request->u.change.filter = ask->filter;
 		request->u.change.change = ask->change;
+		request->u.change.reason = ask->reason;
 		request->u.change.is_dry = ask->is_dry;
 		request->u.change.after_key = ask->next_key;
 	}

@@ -275,11 +275,13 @@ receive_session_begin(
     struct receive *r, struct receive_session *s, size_t listener)
 {
 	bool is_pickup = listener == ROLE_NO_LISTENER;
+	struct smtp_server_options options =
+	    is_pickup ? r->pickup_options : r->options;
 	size_t taken;
 
 	s->magic = RECEIVE_MAGIC;
-	s->machine =
-	    smtp_server_new(is_pickup ? &r->pickup_options : &r->options);
+	options.has_final = s->is_local;
+	s->machine = smtp_server_new(&options);
 	arena_init(&s->transaction.arena, RECEIVE_ARENA_MAX);
 	buf_init(&s->transaction.block, RECEIVE_BLOCKS_MAX);
 	HASH_ADD(hh, r->sessions, conn, sizeof(s->conn), s);
@@ -388,6 +390,7 @@ receive_peer_up(
 	r->queue = peer;
 	/* Until it says otherwise. */
 	r->is_intake_open = true;
+	r->intake_size_max = UINT64_MAX;
 	for (size_t i = 0; i < r->conf->site_count; i++)
 		r->sites[i].is_closed = false;
 }
@@ -434,6 +437,17 @@ receive_message(void *role, uint64_t now_ms, role_peer peer, struct str frame)
 	return error;
 }
 
+/* Ends a session within content, where the machine would let that come to its
+   end: 421 may be said at any time (RFC 5321 3.8). */
+static void
+receive_session_cut(struct receive *r, struct receive_session *s,
+    const char *enhanced, const char *text)
+{
+	receive_say(r, s->conn, enhanced, text);
+	r->env->ops->conn_close(r->env, s->conn);
+	receive_session_free(r, s);
+}
+
 /* The client is silent: RFC 5321 3.8 has 421 for it, at any time. */
 static void
 receive_session_expire(struct receive *r, struct receive_session *s)
@@ -449,9 +463,21 @@ receive_session_expire(struct receive *r, struct receive_session *s)
 	smtp_server_shutdown(s->machine, "4.4.2", "Timeout waiting for input");
 	if (!receive_session_run(r, s, str_of("", 0), &taken))
 		return;
-	/* Within content, which the machine lets come to its end. */
-	receive_say(r, s->conn, "4.4.2", "Timeout waiting for input");
-	r->env->ops->conn_close(r->env, s->conn);
+	receive_session_cut(r, s, "4.4.2", "Timeout waiting for input");
+}
+
+/* The time to end in is over.  A client whose message the store may or may not
+   have gets no word of ours on it. */
+static void
+receive_session_stop(struct receive *r, struct receive_session *s)
+{
+	log_event(LOG_NOTE, "disconnect", "", "peer=%s reason=%s during=%s",
+	    s->peer, "Shutting down", smtp_server_waits_for(s->machine));
+	if (s->wait == RECEIVE_WAIT_NONE) {
+		receive_session_cut(r, s, "4.3.2", "Shutting down");
+		return;
+	}
+	r->env->ops->conn_abort(r->env, s->conn);
 	receive_session_free(r, s);
 }
 
@@ -476,10 +502,7 @@ receive_timer(void *role, uint64_t now_ms)
 	}
 	if (r->is_stopping && r->stop_ms <= now_ms) {
 		HASH_ITER(hh, r->sessions, s, next)
-		{
-			r->env->ops->conn_abort(r->env, s->conn);
-			receive_session_free(r, s);
-		}
+		receive_session_stop(r, s);
 	}
 	receive_step(r);
 }

@@ -155,6 +155,7 @@ struct receive {
 	struct newid newid;
 	role_peer queue; /* 0 = none is up */
 	bool is_intake_open;
+	uint64_t intake_size_max;
 	uint64_t now_ms;
 	uint64_t number_last; /* of transactions and requests */
 	struct receive_session *sessions;
@@ -217,11 +218,11 @@ struct smtp_reply receive_rcpt_decide(const struct conf *conf,
     const struct conf_address *peer, const struct mail_address *address,
     bool *postmaster_out);
 
-/* What the aliases say of ADDRESS, of which *COUNT_OUT recipients come: 250,
+/* What the aliases say of RECIPIENT, of which *COUNT_OUT recipients come: 250,
    4xx if it cannot be expanded as long as they are as they are, 550 if it would
    have to be an alias and is none; code 0: nothing. */
-struct smtp_reply receive_rcpt_alias(
-    const struct conf *conf, struct str address, size_t *count_out);
+struct smtp_reply receive_rcpt_alias(const struct conf *conf,
+    const struct mail_recipient *recipient, size_t *count_out);
 
 /* The site that mail for ADDRESS is queued for, or NULL. */
 const struct conf_site *receive_rcpt_site(

@@ -18,7 +18,7 @@ read_aliases(void **state)
 	assert_int_equal(buf_append(&text, STR("one: joe@far.test\n"
 					       "null: /dev/null\n"
 					       "loop: loop2\nloop2: loop\n"
-					       "file: /var/x\n"
+					       "file: /var/x\nprog: |/bin/x\n"
 					       "most: u0")),
 	    0);
 	for (int i = 1; i < STORE_RECIPIENTS_MAX - 1; i++)
@@ -41,8 +41,17 @@ static const struct {
     {"joe@holder.test", "550 5.1.1 User unknown\r\n"},
     {"one@far.test", "550 5.7.1 Relaying denied\r\n"},
     {"loop@home.test", "451 4.2.4 The alias goes round in a circle\r\n"},
-    {"file@home.test",
-	"451 4.2.4 The alias names a file, which is not written\r\n"},
+    {"file@home.test", "250 2.1.5 Recipient ok\r\n"},
+    {"prog@home.test", "451 4.2.4 The alias names a program, and "
+		       "alias-programs is not on\r\n"},
+    /* However a program or a file is written, it is a mailbox or nobody. */
+    {"\"|/bin/x\"@home.test", "250 2.1.5 Recipient ok\r\n"},
+    {"\"|/bin/x\"@holder.test", "550 5.1.1 User unknown\r\n"},
+    {"|/bin/x@holder.test", "550 5.1.1 User unknown\r\n"},
+    {"\"/var/x\"@holder.test", "550 5.1.1 User unknown\r\n"},
+    {"\"|/bin/x\"", "501 5.1.3 Syntax: RCPT TO:<address> [parameters]\r\n"},
+    {"|/bin/x", "501 5.1.3 Syntax: RCPT TO:<address> [parameters]\r\n"},
+    {"/var/x", "501 5.1.3 Syntax: RCPT TO:<address> [parameters]\r\n"},
     {"over@home.test", "451 4.2.4 The alias has too many recipients\r\n"},
 };
 
@@ -58,6 +67,9 @@ test_replies(void **state)
 		    cases[i].address);
 		say(conn, command, cases[i].reply);
 	}
+	/* That is for users of this host. */
+	say(conn, "RCPT TO:<joe@home.test> XFINAL\r\n",
+	    "555 5.5.4 Unknown parameter XFINAL\r\n");
 }
 
 /* What aliases stand for counts, and only in its own transaction. */

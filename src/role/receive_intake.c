@@ -3,7 +3,8 @@
  *
  *   MAIL     nothing is sent; the envelope is kept here
  *   DATA     OPEN, RECIPIENT of each
- *   CONTENT  blocks of STORE_BLOCK under the credit that the queue gives
+ *   CONTENT  blocks of STORE_BLOCK, or what came at once if that is much,
+ *            under the credit that the queue gives
  *   dot      what is left, COMMIT; INTAKE_DONE is the reply
  *
  * Promises: 250 to the dot is only ever what the queue said; a transaction that
@@ -22,6 +23,7 @@
 #include <string.h>
 
 #define RECEIVE_RECIPIENTS_FIRST 4
+#define RECEIVE_PASS_MIN         8192 /* content is not gathered from here */
 
 static struct smtp_reply
 receive_reply_lost(void)
@@ -99,6 +101,12 @@ receive_intake_mail(struct receive *r, struct receive_session *s,
 	receive_intake_end(r, s);
 	if (!receive_intake_may(r, reply_out))
 		return true;
+	if (ask->size > r->intake_size_max) {
+		/* RFC 1870 6.1: before it is sent in vain. */
+		*reply_out = smtp_reply_make(452, "4.3.1",
+		    "Insufficient storage for this size, try later");
+		return true;
+	}
 	/* The pickup role names the user with each message. */
 	t->has_uid = s->has_uid || ask->has_uid;
 	t->uid = ask->has_uid ? ask->uid : s->uid;
@@ -146,7 +154,7 @@ receive_intake_rcpt(struct receive *r, struct receive_session *s,
 	    &ask->address, &is_postmaster);
 	if (is_postmaster)
 		recipient.address = r->conf->postmaster;
-	alias = receive_rcpt_alias(r->conf, recipient.address, &count);
+	alias = receive_rcpt_alias(r->conf, &recipient, &count);
 	if (alias.code != 0)
 		*reply_out = alias;
 	site = receive_rcpt_site(r->conf, recipient.address);
@@ -248,6 +256,23 @@ receive_intake_data(
 	return true;
 }
 
+/* Sends BYTES of content, for which there is credit; what fails refuses the
+   transaction. */
+static void
+receive_intake_send_content(
+    struct receive *r, struct receive_session *s, struct str bytes)
+{
+	struct receive_transaction *t = &s->transaction;
+	struct smtp_reply lost = receive_reply_lost();
+	struct message m = {.type = MESSAGE_INTAKE_CONTENT,
+	    .u.intake_content = {t->number, bytes}};
+
+	CHECK(t->credit >= bytes.size);
+	t->credit -= bytes.size;
+	if (receive_send(r, &m) < 0)
+		receive_intake_refuse(r, s, &lost);
+}
+
 /* Sends what is kept of the content: full blocks, and with IS_ALL the rest.
    False if the credit does not suffice. */
 static bool
@@ -255,22 +280,34 @@ receive_intake_send_blocks(
     struct receive *r, struct receive_session *s, bool is_all)
 {
 	struct receive_transaction *t = &s->transaction;
-	struct smtp_reply lost = receive_reply_lost();
 
 	while (buf_size(&t->block) >= (is_all ? 1 : STORE_BLOCK)) {
 		struct str bytes = str_head(buf_str(&t->block), STORE_BLOCK);
-		struct message m = {.type = MESSAGE_INTAKE_CONTENT,
-		    .u.intake_content = {t->number, bytes}};
 
 		if (t->credit < bytes.size)
 			return false;
-		t->credit -= bytes.size;
-		if (receive_send(r, &m) < 0) {
-			receive_intake_refuse(r, s, &lost);
+		receive_intake_send_content(r, s, bytes);
+		if (t->refusal.code != 0)
 			return true;
-		}
 		buf_consume(&t->block, bytes.size);
 	}
+	return true;
+}
+
+/* Sends BYTES, and what is kept before them, without keeping them: what is
+   large and has credit.  False if they are to be kept. */
+static bool
+receive_intake_pass(
+    struct receive *r, struct receive_session *s, struct str bytes)
+{
+	struct receive_transaction *t = &s->transaction;
+
+	if (bytes.size < RECEIVE_PASS_MIN ||
+	    t->credit < buf_size(&t->block) + bytes.size)
+		return false;
+	CHECK(receive_intake_send_blocks(r, s, true));
+	if (t->refusal.code == 0)
+		receive_intake_send_content(r, s, bytes);
 	return true;
 }
 
@@ -283,15 +320,15 @@ receive_intake_take(
 	struct smtp_reply reply;
 
 	receive_header_feed(&t->header, bytes);
+	t->content_size += bytes.size;
+	t->content_crc32c = crc32c(t->content_crc32c, bytes);
 	if (t->header.hop_count > RECEIVE_HOPS_MAX) {
 		reply = smtp_reply_make(554, "5.4.6", "Too many hops");
 		receive_intake_refuse(r, s, &reply);
-	} else if (buf_append(&t->block, bytes) < 0) {
+	} else if (!receive_intake_pass(r, s, bytes) &&
+		   buf_append(&t->block, bytes) < 0) {
 		reply = smtp_reply_make(452, "4.3.1", "Out of memory");
 		receive_intake_refuse(r, s, &reply);
-	} else {
-		t->content_size += bytes.size;
-		t->content_crc32c = crc32c(t->content_crc32c, bytes);
 	}
 }
 
@@ -455,6 +492,7 @@ receive_intake_message(struct receive *r, const struct message *m)
 
 	if (m->type == MESSAGE_INTAKE_STATE) {
 		r->is_intake_open = m->u.intake_state.is_open;
+		r->intake_size_max = m->u.intake_state.size_max;
 		return 0;
 	}
 	if (m->type == MESSAGE_INTAKE_SITE) {

@@ -6,6 +6,7 @@
  * domain, and a source route has been passed over (RFC 5321 4.1.2).
  */
 #include "role/receive.h"
+#include "base/check.h"
 #include "conf/alias.h"
 
 /* RFC 5321 4.5.1: without a domain it is ours to take, or nobody's. */
@@ -31,6 +32,29 @@ receive_rcpt_site(const struct conf *conf, struct str address)
 	return conf_site_of_domain(conf, str_from(key));
 }
 
+/* RFC 5321 4.5.1: the postmaster of this host, by the name under which it
+   greets, unless aliases have him.  KEY is the domain's. */
+static bool
+receive_rcpt_is_ours(
+    const struct conf *conf, const struct mail_address *address, struct str key)
+{
+	char own[MAIL_DOMAIN_MAX + 1];
+	size_t count;
+	int error, code;
+
+	if (conf->postmaster.size == 0 ||
+	    !str_case_equal(address->local, STR("postmaster")))
+		return false;
+	error = mail_domain_key(conf->hostname, own);
+	CHECK(error == 0);
+	if (!str_equal(key, str_from(own)))
+		return false;
+	code = receive_rcpt_alias(
+	    conf, &(struct mail_recipient){.address = address->whole}, &count)
+	           .code;
+	return code == 0 || code == 550;
+}
+
 struct smtp_reply
 receive_rcpt_decide(const struct conf *conf, const struct conf_address *peer,
     const struct mail_address *address, bool *postmaster_out)
@@ -50,6 +74,8 @@ receive_rcpt_decide(const struct conf *conf, const struct conf_address *peer,
 	key = str_from(key_text);
 	if (!is_literal && conf_site_of_domain(conf, key) != NULL)
 		return smtp_reply_make(250, "2.1.5", "Recipient ok");
+	if (!is_literal && receive_rcpt_is_ours(conf, address, key))
+		return receive_rcpt_bare(conf, postmaster_out);
 	has_route = conf_route_of_domain(conf, key) != NULL;
 	if (peer == NULL && (has_route || !is_literal))
 		return smtp_reply_make(250, "2.1.5", "Recipient ok");
@@ -73,14 +99,16 @@ receive_rcpt_is_nobody(const struct conf *conf, struct str address)
 }
 
 struct smtp_reply
-receive_rcpt_alias(
-    const struct conf *conf, struct str address, size_t *count_out)
+receive_rcpt_alias(const struct conf *conf,
+    const struct mail_recipient *recipient, size_t *count_out)
 {
-	struct alias_expansion e;
-	enum alias_outcome outcome =
-	    conf_alias_expand(conf, address, STORE_RECIPIENTS_MAX, &e);
+	struct alias_expansion e = {.leaf_count = 0};
+	enum alias_outcome outcome = ALIAS_NONE;
 	struct smtp_reply reply = {.code = 0};
 
+	if (!recipient->is_expanded)
+		outcome = conf_alias_expand(
+		    conf, recipient->address, STORE_RECIPIENTS_MAX, &e);
 	*count_out = outcome == ALIAS_DONE ? e.leaf_count : 1;
 	if (outcome == ALIAS_DONE)
 		reply = smtp_reply_make(250, "2.1.5", "Recipient ok");
@@ -88,7 +116,7 @@ receive_rcpt_alias(
 		/* Our own mistake, until it is mended (RFC 3463 3.3). */
 		reply = smtp_reply_make(
 		    451, "4.2.4", "The alias %s", alias_outcome_text(outcome));
-	else if (receive_rcpt_is_nobody(conf, address))
+	else if (receive_rcpt_is_nobody(conf, recipient->address))
 		reply = smtp_reply_make(550, "5.1.1", "User unknown");
 	alias_expansion_fini(&e);
 	return reply;

@@ -274,20 +274,32 @@ test_shutdown_in_content(void **state)
 	expect_no_frame();
 }
 
+/* Who is still within content hears 421; who waits for the store hears
+   nothing, since nobody knows. */
 static void
 test_shutdown_late(void **state)
 {
 	uint64_t number;
 	role_conn conn = come_to_data(&number);
+	role_conn in_commit = come_to_data(&number);
 
+	say(in_commit, "x\r\n.\r\n", "");
+	expect_frame(MESSAGE_INTAKE_CONTENT);
+	expect_frame(MESSAGE_INTAKE_COMMIT);
 	role_receive_ops.shutdown(role, f.now_ms);
 	say(conn, "x\r\n", "");
 	fake_timer(&f, f.now_ms + RECEIVE_SHUTDOWN_MS - 1);
 	assert_false(f.is_stopped);
 	fake_timer(&f, f.now_ms + 1);
 	assert_true(f.is_stopped);
+	say(conn, "", "421 4.3.2 holder.test Shutting down\r\n");
 	assert_false(fake_is_open(&f, conn));
+	say(in_commit, "", "");
+	assert_false(fake_is_open(&f, in_commit));
 	expect_frame(MESSAGE_INTAKE_ABORT);
+	expect_no_frame();
+	assert_true(was_logged("note disconnect - peer=192.0.2.50 "
+			       "reason=\"Shutting down\" during=content"));
 }
 
 int

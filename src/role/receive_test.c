@@ -121,6 +121,11 @@ test_rcpt(void **state)
 		NULL},
 	    {"192.0.2.50", "PostMaster", "250 2.1.5 Recipient ok",
 		"admin@ship.test"},
+	    {"192.0.2.50", "postMaster@Holder.Test", "250 2.1.5 Recipient ok",
+		"admin@ship.test"},
+	    {"192.0.2.50", "x@holder.test", "550 5.7.1 Relaying denied", NULL},
+	    {"192.0.2.50", "postmaster@far.test", "550 5.7.1 Relaying denied",
+		NULL},
 	    {"192.0.2.50", "x@far.test", "550 5.7.1 Relaying denied", NULL},
 	    {"192.0.2.50", "x@sub.ship.test", "550 5.7.1 Relaying denied",
 		NULL},
@@ -337,6 +342,14 @@ test_queue_states(void **state)
 	m.u.intake_state.is_open = true;
 	assert_int_equal(fake_frame(&f, QUEUE, &m), 0);
 	say(conn, "MAIL FROM:<>\r\nRCPT TO:<a@ship.test>\r\n",
+	    "250 2.1.0 Sender ok\r\n250 2.1.5 Recipient ok\r\n");
+	m.u.intake_state.size_max = 1000;
+	assert_int_equal(fake_frame(&f, QUEUE, &m), 0);
+	say(conn,
+	    "RSET\r\nMAIL FROM:<> SIZE=1001\r\nMAIL FROM:<> SIZE=1000\r\n"
+	    "RCPT TO:<a@ship.test>\r\n",
+	    "250 2.0.0 Reset\r\n"
+	    "452 4.3.1 Insufficient storage for this size, try later\r\n"
 	    "250 2.1.0 Sender ok\r\n250 2.1.5 Recipient ok\r\n");
 	m.u.intake_state.is_open = false;
 	assert_int_equal(fake_frame(&f, QUEUE, &m), 0);

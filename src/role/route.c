@@ -2,7 +2,9 @@
 #include "role/route.h"
 #include "base/check.h"
 #include "base/num.h"
+#include "conf/alias.h"
 #include "mail/address.h"
+#include "mail/alias_local.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,6 +13,8 @@
 #define ROUTE_SITE "site:"
 #define ROUTE_MX   "mx:"
 #define ROUTE_SMTP "smtp://"
+#define ROUTE_PROG "prog:"
+#define ROUTE_FILE "file:"
 
 static int
 route_set(
@@ -79,10 +83,27 @@ route_empty(const struct conf *conf)
 	};
 }
 
+static int
+route_of_local(const struct conf *conf, const struct alias_local *local,
+    struct route *route)
+{
+	bool is_program = local->kind == ALIAS_PROGRAM;
+	int error = conf_alias_job(conf, local, &route->job);
+
+	if (error < 0)
+		return error;
+	route->kind = is_program ? CONF_ROUTE_PROGRAM : CONF_ROUTE_FILE;
+	error = route_set(
+	    route->name, is_program ? ROUTE_PROG : ROUTE_FILE, local->text);
+	return error < 0 ? error : route_set(route->host, route->name, STR(""));
+}
+
 int
 route_of_address(const struct conf *conf, struct str address,
     struct route *route_out, char domain[MAIL_DOMAIN_MAX + 1])
 {
+	char space[MAIL_ADDRESS_MAX];
+	struct alias_local local;
 	struct mail_address parsed;
 	const struct conf_site *site;
 	const struct conf_route *how;
@@ -90,7 +111,11 @@ route_of_address(const struct conf *conf, struct str address,
 	int error;
 
 	*route_out = route_empty(conf);
-	error = mail_address_parse(address, &parsed);
+	domain[0] = '\0';
+	if (alias_local_parse(address, space, &local))
+		return route_of_local(conf, &local, route_out) < 0 ? -EINVAL
+		                                                   : 0;
+	error = mail_address_parse_loose(address, &parsed);
 	if (error < 0 || parsed.domain.size == 0)
 		return -EINVAL;
 	error = mail_domain_key(parsed.domain, domain);
@@ -147,6 +172,22 @@ route_of_maildir(const struct conf *conf, struct str name, struct route *route)
 	return -ENOENT;
 }
 
+/* "prog:..." or "file:...". */
+static int
+route_of_job(const struct conf *conf, struct str name, enum alias_kind kind,
+    struct route *route)
+{
+	struct alias_local local = {
+	    .kind = kind,
+	    .text = str_skip(name, sizeof(ROUTE_PROG) - 1),
+	};
+
+	_Static_assert(sizeof(ROUTE_PROG) == sizeof(ROUTE_FILE), "one length");
+	return local.text.size > 0 && route_of_local(conf, &local, route) == 0
+	           ? 0
+	           : -ENOENT;
+}
+
 int
 route_of_destination(
     const struct conf *conf, struct str name, struct route *route_out)
@@ -161,10 +202,29 @@ route_of_destination(
 		    conf, str_skip(name, sizeof(ROUTE_MX) - 1), route_out);
 	if (str_starts(name, STR(ROUTE_SMTP)))
 		return route_of_smtp(name, route_out);
+	if (str_starts(name, STR(ROUTE_PROG)))
+		return route_of_job(conf, name, ALIAS_PROGRAM, route_out);
+	if (str_starts(name, STR(ROUTE_FILE)))
+		return route_of_job(conf, name, ALIAS_FILE, route_out);
 	if (!str_starts(name, STR(ROUTE_SITE)))
 		return route_of_maildir(conf, name, route_out);
 	site = conf_site_named(conf, str_skip(name, sizeof(ROUTE_SITE) - 1));
 	return site != NULL ? route_of_site(site, route_out) : -ENOENT;
+}
+
+bool
+route_is_local(enum conf_route_kind kind)
+{
+	switch (kind) {
+	case CONF_ROUTE_MAILDIR:
+	case CONF_ROUTE_FILE:
+	case CONF_ROUTE_PROGRAM:
+		return true;
+	case CONF_ROUTE_SMTP:
+	case CONF_ROUTE_MX:
+		return false;
+	}
+	return false;
 }
 
 const struct conf_site *

@@ -6,6 +6,8 @@
  *   site:NAME            a site of the configuration, by its own route
  *   smtp://HOST:PORT     a static route
  *   maildir:/PATH        a Maildir
+ *   prog:/PROGRAM ARG    a program that an alias names
+ *   file:/PATH           a file that an alias names
  *   mx:DOMAIN            the mail exchangers of DOMAIN
  */
 #ifndef ROLE_ROUTE_H
@@ -26,13 +28,15 @@ struct route {
 	enum conf_route_kind kind;
 	char next[STORE_DESTINATION_MAX + 1]; /* SMTP: host; MX: domain */
 	uint16_t port;
-	uint32_t job;       /* MAILDIR */
+	uint32_t job;       /* of a helper */
 	uint64_t expire_ms; /* after arrival */
 	uint64_t notice_ms; /* delay notice, after arrival; 0 = none */
 };
 
-/* The route of ADDRESS ("local@domain") and the key of its domain: 0, or
-   -EINVAL if it has no domain that can be routed. */
+/* The route of ADDRESS ("local@domain", or a program or file as
+   mail/alias_local.h has it) and the key of its domain, "" where it has none:
+   0, or -EINVAL if it has no domain that can be routed, or no alias names that
+   program or file. */
 int route_of_address(const struct conf *conf, struct str address,
     struct route *route_out, char domain[MAIL_DOMAIN_MAX + 1])
     __attribute__((warn_unused_result));
@@ -41,6 +45,9 @@ int route_of_address(const struct conf *conf, struct str address,
    does not know it any more; its times are those of any other then. */
 int route_of_destination(const struct conf *conf, struct str name,
     struct route *route_out) __attribute__((warn_unused_result));
+
+/* True where a helper delivers it here. */
+bool route_is_local(enum conf_route_kind kind);
 
 /* The site that a destination is, or NULL; and its destination's name. */
 const struct conf_site *route_site(const struct conf *conf, struct str name);

@@ -22,7 +22,7 @@
 #include <utlist.h>
 
 #define SCHED_HOST_START     2     /* sessions of a host nobody knows */
-#define SCHED_ROWS_A_SESSION 8     /* backlog that is worth one more */
+#define SCHED_TAKES_SESSION  8     /* backlog that is worth one more */
 #define SCHED_RUN_RETRY_MIN  1000  /* ms: back-off while somebody asks */
 #define SCHED_RUN_RETRY_MAX  30000 /* ms */
 #define SCHED_LOST_RETRY     1000  /* ms */
@@ -49,7 +49,7 @@ struct sched_destination {
 	bool has_work;
 	bool is_released;          /* a run is on */
 	uint64_t failing_since_ms; /* of the run's host; 0 = not failing */
-	uint64_t backlog;          /* rows believed to wait: a hint */
+	uint64_t backlog;          /* leases believed to wait: a hint */
 	uint64_t arrivals;         /* counts sched_ready() */
 	uint32_t session_count;
 	struct str *domains; /* of a partial run; none = all */
@@ -129,7 +129,7 @@ destination_wants_session(const struct sched_destination *d)
 	if (!d->has_work || (d->is_held && !d->is_released))
 		return false;
 	return d->session_count == 0 ||
-	       d->backlog / SCHED_ROWS_A_SESSION >= d->session_count;
+	       d->backlog / SCHED_TAKES_SESSION >= d->session_count;
 }
 
 static bool

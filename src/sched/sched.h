@@ -66,8 +66,9 @@ struct sched;
 struct sched *sched_new(const struct sched_options *options);
 void sched_free(struct sched *s);
 
-/* COUNT rows of TARGET may be taken now (arrived, promoted, found in the
-   store).  False if there is no room for one more destination. */
+/* COUNT leases of TARGET may be taken now (arrived, promoted, found in the
+   store); recipients that go together are one.  False if there is no room for
+   one more destination. */
 bool sched_ready(
     struct sched *s, const struct sched_target *target, uint64_t count);
 /* As above, for one that the store remembers with FAILURES behind it. */

@@ -265,6 +265,8 @@ client_take_keywords(struct smtp_client *c)
 			c->has_enhanced = true;
 		} else if (str_case_equal(keyword, STR("XUID"))) {
 			c->has_uid = true;
+		} else if (str_case_equal(keyword, STR("XFINAL"))) {
+			c->has_final = true;
 		} else if (str_case_equal(keyword, STR("SIZE"))) {
 			c->has_size = true;
 			/* RFC 1870 4: no number or 0 tells no limit. */

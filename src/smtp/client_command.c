@@ -140,5 +140,7 @@ smtp_job_put_rcpt(struct smtp_client *c, const struct mail_recipient *r)
 			smtp_client_put(c, r->orcpt);
 		}
 	}
+	if (c->has_final && r->is_expanded) /* smtp/server.h */
+		smtp_client_put(c, STR(" XFINAL"));
 	smtp_client_put(c, STR("\r\n"));
 }

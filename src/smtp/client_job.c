@@ -87,7 +87,10 @@ job_judge(struct smtp_client *c)
 	if (code >= 400)
 		verdict = code < 500 ? SMTP_TEMPORARY : SMTP_PERMANENT;
 	smtp_client_quote(c, (char)('0' + code / 100), &said);
-	smtp_trace_verdict(c, 0, c->job.count, verdict, &said);
+	if (verdict == SMTP_PERMANENT)
+		smtp_trace_refused(c, c->job.count, &said);
+	else
+		smtp_trace_verdict(c, 0, c->job.count, verdict, &said);
 	smtp_job_settle(c, verdict, &said);
 }
 
@@ -247,6 +250,7 @@ job_is_too_many(const struct smtp_client *c)
 static void
 job_refuse_recipient(struct smtp_client *c, struct client_fate *fate)
 {
+	size_t index = (size_t)(fate - c->job.fates);
 	int code = c->answer.code;
 
 	fate->verdict = code >= 500 ? SMTP_PERMANENT : SMTP_TEMPORARY;
@@ -257,8 +261,11 @@ job_refuse_recipient(struct smtp_client *c, struct client_fate *fate)
 	fate->said = mem_new(1, sizeof(*fate->said));
 	smtp_client_quote(
 	    c, fate->verdict == SMTP_PERMANENT ? '5' : '4', fate->said);
-	smtp_trace_verdict(c, (size_t)(fate - c->job.fates),
-	    (size_t)(fate - c->job.fates) + 1, fate->verdict, fate->said);
+	if (fate->verdict == SMTP_PERMANENT)
+		smtp_trace_refused(c, index, fate->said);
+	else
+		smtp_trace_verdict(
+		    c, index, index + 1, fate->verdict, fate->said);
 	fate->state = CLIENT_SETTLED;
 }
 

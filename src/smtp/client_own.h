@@ -86,7 +86,7 @@ struct smtp_client {
 	uint64_t deadline_ms;
 	/* What EHLO offered. */
 	bool has_pipelining, has_size, has_8bitmime, has_smtputf8, has_dsn;
-	bool has_uid;
+	bool has_uid, has_final;
 	uint64_t size_max; /* 0 = not told */
 	bool has_enhanced; /* ENHANCEDSTATUSCODES: of use to the trace only */
 	bool is_esmtp;     /* EHLO was taken */
@@ -142,6 +142,10 @@ void smtp_trace_cached(struct smtp_client *c);
    VERDICT for SAID. */
 void smtp_trace_verdict(struct smtp_client *c, size_t first, size_t end,
     enum smtp_verdict verdict, const struct client_said *said);
+/* The far end refused recipient INDEX for good, or, where INDEX is how many
+   there are, the message.  As sendmail has it only an unknown user is named. */
+void smtp_trace_refused(
+    struct smtp_client *c, size_t index, const struct client_said *said);
 /* QUIT follows. */
 void smtp_trace_closing(struct smtp_client *c);
 

@@ -108,15 +108,33 @@ smtp_trace_verdict(struct smtp_client *c, size_t first, size_t end,
 		snprintf(text, sizeof(text), "Deferred: %s", said->answer);
 		break;
 	case SMTP_PERMANENT:
-		snprintf(text, sizeof(text), "%s",
-		    said->code == 550 || said->code == 551 || said->code == 553
-			? "User unknown"
-			: "Service unavailable");
+		snprintf(text, sizeof(text), "Service unavailable");
 		break;
 	}
 	if (names.size > 0)
 		trace_put(
 		    c, smtp_names_str(&names), STR("... "), str_from(text));
+}
+
+void
+smtp_trace_refused(
+    struct smtp_client *c, size_t index, const struct client_said *said)
+{
+	bool is_whole = index == c->job.count;
+	bool is_unknown =
+	    !is_whole &&
+	    (said->code == 550 || said->code == 551 || said->code == 553);
+	struct smtp_names names = {.size = 0};
+
+	if (trace_out(c) == NULL)
+		return;
+	trace_names(c, is_whole ? 0 : index,
+	    is_whole ? c->job.count : index + 1, &names);
+	if (names.size > 0 && is_unknown)
+		trace_put(c, smtp_names_str(&names), STR("... "),
+		    STR("User unknown"));
+	else if (names.size > 0)
+		trace_put(c, STR("Service unavailable"), STR(""), STR(""));
 }
 
 void

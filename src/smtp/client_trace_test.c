@@ -231,12 +231,43 @@ test_full(void **state)
 	far_close(&f);
 }
 
+/* Only an unknown user is named: not who is refused for another reason, and not
+   those of a message that is refused as a whole, whatever the code. */
+static void
+test_refused(void **state)
+{
+	static const char expected[] =
+	    "220 y\n>>> EHLO me.test\n250 y\n"
+	    ">>> MAIL From:<a@x>\n250 ok\n"
+	    ">>> RCPT To:<b@y>\n554 5.7.1 no\nService unavailable\n"
+	    ">>> RCPT To:<c@y>\n250 ok\n"
+	    ">>> DATA\n354 go\n>>> .\n550 5.7.1 no\nService unavailable\n";
+	struct far f;
+
+	(void)state;
+	far_open(&f, false);
+	far_say(&f, "220 y\r\n");
+	far_say(&f, "250 y\r\n");
+	far_job(&f, 2);
+	far_say(&f, "250 ok\r\n");
+	far_say(&f, "554 5.7.1 no\r\n");
+	far_say(&f, "250 ok\r\n");
+	far_say(&f, "354 go\r\n");
+	smtp_client_content(f.client, STR("hi\r\n"), true, 1);
+	far_say(&f, "550 5.7.1 no\r\n");
+	far_report(&f);
+	if (!str_equal(buf_str(&f.trace), str_from(expected)))
+		fail_msg("%.*s", STR_ARG(buf_str(&f.trace)));
+	far_close(&f);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_session),
 	    cmocka_unit_test(test_plain_host),
+	    cmocka_unit_test(test_refused),
 	    cmocka_unit_test(test_long_list),
 	    cmocka_unit_test(test_full),
 	};

@@ -33,6 +33,7 @@ static int smtp_take_auth(struct smtp_parameter_target *t, struct str value);
 static int smtp_take_uid(struct smtp_parameter_target *t, struct str value);
 static int smtp_take_notify(struct smtp_parameter_target *t, struct str value);
 static int smtp_take_orcpt(struct smtp_parameter_target *t, struct str value);
+static int smtp_take_final(struct smtp_parameter_target *t, struct str value);
 
 /* An empty keyword ends a table. */
 static const struct smtp_parameter smtp_mail_parameters[] = {
@@ -48,6 +49,7 @@ static const struct smtp_parameter smtp_mail_parameters[] = {
 static const struct smtp_parameter smtp_rcpt_parameters[] = {
     {STR("NOTIFY"), true, smtp_take_notify}, /* RFC 3461 4.1 */
     {STR("ORCPT"), true, smtp_take_orcpt},   /* RFC 3461 4.2 */
+    {STR("XFINAL"), false, smtp_take_final}, /* smtp/server.h */
     {STR(""), false, NULL},
 };
 
@@ -209,6 +211,14 @@ smtp_take_orcpt(struct smtp_parameter_target *t, struct str value)
 	if (!smtp_is_xtext(str_skip(value, semicolon + 1)))
 		return -EINVAL;
 	t->rcpt->recipient.orcpt = value;
+	return 0;
+}
+
+static int
+smtp_take_final(struct smtp_parameter_target *t, struct str value)
+{
+	(void)value;
+	t->rcpt->recipient.is_expanded = true;
 	return 0;
 }
 

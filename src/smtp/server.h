@@ -16,7 +16,8 @@
  * PIPELINING (RFC 2920), SIZE (RFC 1870), 8BITMIME (RFC 6152), DSN parameters
  * (RFC 3461), ENHANCEDSTATUSCODES (RFC 2034), SMTPUTF8 kept (RFC 6531).  A
  * client that is our own may also be offered XUID: "XUID=1000" with MAIL is the
- * user id that submitted the message.
+ * user id that submitted the message; and users of this host XFINAL: with RCPT
+ * it says that the recipient is not to be looked up among the aliases.
  */
 #ifndef SMTP_SERVER_H
 #define SMTP_SERVER_H
@@ -40,6 +41,7 @@ struct smtp_server_options {
 	uint32_t command_max;      /* bytes of a command line with CRLF */
 	uint32_t line_max;         /* bytes of a line of content with CRLF */
 	bool has_uid;              /* offers XUID */
+	bool has_final;            /* offers XFINAL */
 };
 
 enum smtp_ask_kind {

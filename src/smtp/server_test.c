@@ -211,8 +211,14 @@ static const struct dialogue dialogues[] = {
 	TEXT(CHUNK_SYNTAX CHUNK_SYNTAX CHUNK_SYNTAX "250 2.0.0 Done\r\n"),
 	"CLOSE|"},
     {"a chunk of a bad size", "",
-	TEXT("BDAT 4x\r\nBDAT 4 FIRST\r\nBDAT 4 LAST x\r\nNOOP\r\n"),
+	TEXT("BDAT 4x\r\nBDAT 0x4\r\nBDAT +4\r\nNOOP\r\n"),
 	TEXT(CHUNK_SYNTAX CHUNK_SYNTAX CHUNK_SYNTAX "250 2.0.0 Done\r\n"),
+	"CLOSE|"},
+    {"a chunk with more than a size", "",
+	TEXT("BDAT 6 FIRST\r\nQUIT\r\nBDAT 6 LAST x\r\nQUIT\r\n"
+	     "BDAT\t6\tLAST\r\nQUIT\r\nNOOP\r\n"),
+	TEXT(CHUNK_SYNTAX CHUNK_SYNTAX "502 5.5.1 Not implemented\r\n"
+				       "250 2.0.0 Done\r\n"),
 	"CLOSE|"},
     {"a chunk that is too large", "", TEXT("BDAT 1001 LAST\r\nNOOP\r\n"),
 	TEXT("421 4.3.4 mx.test Chunk too large\r\n"), "CLOSE|"},

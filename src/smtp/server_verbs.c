@@ -106,10 +106,11 @@ smtp_verb_ehlo(struct smtp_server *s, struct str arguments)
 	error = buf_printf(&s->output,
 	    "250-%.*s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n"
 	    "250-8BITMIME\r\n250-DSN\r\n250-ENHANCEDSTATUSCODES\r\n"
-	    "250-SMTPUTF8\r\n250-ETRN\r\n%s250 HELP\r\n",
+	    "250-SMTPUTF8\r\n250-ETRN\r\n%s%s250 HELP\r\n",
 	    STR_ARG(s->options.hostname),
 	    (unsigned long long)s->options.size_max,
-	    s->options.has_uid ? "250-XUID\r\n" : "");
+	    s->options.has_uid ? "250-XUID\r\n" : "",
+	    s->options.has_final ? "250-XFINAL\r\n" : "");
 	CHECK(error == 0);
 }
 
@@ -169,6 +170,11 @@ smtp_verb_rcpt(struct smtp_server *s, struct str arguments)
 	if (smtp_command_parse_rcpt(arguments, s->is_utf8, &rcpt, &reply) < 0) {
 		s->refused++;
 		smtp_server_reply(s, &reply);
+		return;
+	}
+	if (rcpt.recipient.is_expanded && !s->options.has_final) {
+		s->refused++;
+		smtp_server_say(s, 555, "5.5.4", "Unknown parameter XFINAL");
 		return;
 	}
 	if (s->recipients >= s->options.recipients_max) {
@@ -257,27 +263,35 @@ smtp_verb_qsnd(struct smtp_server *s, struct str arguments)
 
 /* BDAT SP chunk-size [ SP "LAST" ] (RFC 3030 2): not offered, but who sends it
    all the same sends the chunk behind it.  To read that as commands would put
-   the two ends out of step, or worse. */
+   the two ends out of step, or worse; so it is passed over wherever a size can
+   be read, whatever stands behind that. */
 static void
 smtp_verb_bdat(struct smtp_server *s, struct str arguments)
 {
-	size_t digits = str_find(arguments, ' ');
-	struct str last = str_trim(str_skip(arguments, digits));
+	size_t digits = 0;
+	struct str last;
 	uint64_t size;
-	int error =
-	    num_parse(str_head(arguments, digits), s->options.size_max, &size);
+	int error;
 
+	while (digits < arguments.size && arguments.data[digits] != ' ' &&
+	       arguments.data[digits] != '\t')
+		digits++;
+	last = str_trim(str_skip(arguments, digits));
+	error =
+	    num_parse(str_head(arguments, digits), s->options.size_max, &size);
 	if (error == -ERANGE) {
 		/* RFC 2034 4: a 421 has no 5.x.x. */
 		smtp_server_give_up(s, "4.3.4", "Chunk too large");
 		return;
 	}
-	if (error < 0 ||
-	    (last.size > 0 && !str_case_equal(last, STR("LAST")))) {
+	if (error < 0) {
 		smtp_server_say(s, 501, "5.5.4", "Syntax: BDAT size [LAST]");
 		return;
 	}
-	smtp_server_say(s, 502, "5.5.1", "Not implemented");
+	if (last.size == 0 || str_case_equal(last, STR("LAST")))
+		smtp_server_say(s, 502, "5.5.1", "Not implemented");
+	else
+		smtp_server_say(s, 501, "5.5.4", "Syntax: BDAT size [LAST]");
 	s->skip_size = size;
 }
 

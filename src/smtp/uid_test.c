@@ -1,6 +1,7 @@
 /*
- * XUID, by which our own pickup role says whose message it brings: taken where
- * it was offered only, said where it was offered and is known only.
+ * XUID, by which our own pickup role says whose message it brings, and XFINAL,
+ * by which a user of this host says that a recipient is no alias: taken where
+ * they were offered only, said where they were offered and are known only.
  */
 #include "base/check.h"
 #include "smtp/client.h"
@@ -62,7 +63,8 @@ server_new(bool has_uid)
 	    .errors_max = 10,
 	    .command_max = 512,
 	    .line_max = 1000,
-	    .has_uid = has_uid};
+	    .has_uid = has_uid,
+	    .has_final = has_uid};
 
 	return smtp_server_new(&options);
 }
@@ -89,18 +91,30 @@ test_server(void **state)
 	assert_null(strstr(text, "250-XUID"));
 	assert_non_null(strstr(text, "555 5.5.4 Unknown parameter XUID\r\n"));
 	assert_int_equal(smtp_server_next(s, &ask), SMTP_ASK_NONE);
+	say(s, "MAIL FROM:<a@b>\r\n", text);
+	assert_int_equal(smtp_server_next(s, &ask), SMTP_ASK_MAIL);
+	smtp_server_done(s, &(struct smtp_reply){.code = 250, .text = "fine"});
+	say(s, "RCPT TO:<c@d> XFINAL\r\n", text);
+	assert_null(strstr(text, "250-XFINAL"));
+	assert_non_null(strstr(text, "555 5.5.4 Unknown parameter XFINAL\r\n"));
+	assert_int_equal(smtp_server_next(s, &ask), SMTP_ASK_NONE);
 	smtp_server_free(s);
 
 	s = server_new(true);
 	say(s, "EHLO c\r\nMAIL FROM:<a@b> XUID=7\r\n", text);
-	assert_non_null(strstr(text, "250-XUID\r\n250 HELP\r\n"));
+	assert_non_null(strstr(text, "250-XUID\r\n250-XFINAL\r\n250 HELP\r\n"));
 	assert_int_equal(smtp_server_next(s, &ask), SMTP_ASK_MAIL);
 	assert_true(ask.has_uid);
 	assert_int_equal(ask.uid, 7);
+	smtp_server_done(s, &(struct smtp_reply){.code = 250, .text = "fine"});
+	say(s, "RCPT TO:<c@d> NOTIFY=NEVER xfinal\r\n", text);
+	assert_int_equal(smtp_server_next(s, &ask), SMTP_ASK_RCPT);
+	assert_true(ask.recipient.is_expanded);
 	smtp_server_free(s);
 }
 
-/* The MAIL that a client says to a host that offers KEYWORD. */
+/* The MAIL that a client says to a host that offers KEYWORD, and the RCPT with
+   PIPELINING. */
 static void
 client_mail(const char *keyword, bool is_set, char text[2000])
 {
@@ -111,12 +125,14 @@ client_mail(const char *keyword, bool is_set, char text[2000])
 	    .dot_timeout_ms = 1000};
 	struct mail_envelope envelope = {
 	    .sender = STR("a@b"), .envid = STR(""), .auth = STR("")};
-	struct mail_recipient to = {.address = STR("c@d"), .orcpt = STR("")};
+	struct mail_recipient to = {
+	    .address = STR("c@d"), .orcpt = STR(""), .is_expanded = is_set};
 	struct smtp_client *c = smtp_client_new(&options, 0);
 	struct buf *out = smtp_client_output(c);
 	char ehlo[100];
 
-	snprintf(ehlo, sizeof(ehlo), "250-x\r\n250 %s\r\n", keyword);
+	snprintf(ehlo, sizeof(ehlo), "250-x\r\n250-PIPELINING\r\n250 %s\r\n",
+	    keyword);
 	(void)smtp_client_feed(c, STR("220 x\r\n"), 0);
 	(void)smtp_client_feed(c, str_from(ehlo), 0);
 	buf_clear(out);
@@ -136,6 +152,11 @@ test_client(void **state)
 	assert_non_null(strstr(text, ":<a@b> XUID=4294967294\r\n"));
 	client_mail("HELP", true, text);
 	assert_non_null(strstr(text, ":<a@b>\r\n"));
+	assert_non_null(strstr(text, ":<c@d>\r\n"));
+	client_mail("XFINAL", true, text);
+	assert_non_null(strstr(text, ":<c@d> XFINAL\r\n"));
+	client_mail("XFINAL", false, text);
+	assert_non_null(strstr(text, ":<c@d>\r\n"));
 	/* A far end that asks for what is not there. */
 	client_mail("XUID", false, text);
 	assert_non_null(strstr(text, ":<a@b>\r\n"));

@@ -85,6 +85,9 @@ int kit_settle(struct store *store, const char *id, const char *destination,
 int kit_change_filter(struct store *store, enum store_change change,
     bool is_dry, const struct store_filter *filter, size_t *changed_out,
     size_t *leased_out);
+/* Holds the rows of the filter for REASON. */
+int kit_hold(struct store *store, const struct store_filter *filter,
+    const char *reason, size_t *changed_out, size_t *leased_out);
 int kit_change(struct store *store, enum store_change change, const char *id,
     const char *destination, size_t *changed_out, size_t *leased_out);
 int kit_park(struct store *store, const char *destination, uint64_t due_ms,

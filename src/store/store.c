@@ -32,6 +32,14 @@ store_request_free(struct store_request *request)
 	free(request);
 }
 
+size_t
+store_inline_max(const struct store_request *request)
+{
+	if (request->verb == STORE_TAKE)
+		return request->u.take.inline_max;
+	return request->verb == STORE_LEASE ? request->u.lease.inline_max : 0;
+}
+
 struct store_message *
 store_message_new(void)
 {
@@ -134,6 +142,18 @@ store_time_resumed(const struct store_info *info, uint64_t wall_ms)
 	    wall_ms - info->wall_ms <= STORE_GAP_MAX_MS)
 		gap_ms = wall_ms - info->wall_ms;
 	return info->queue_ms + gap_ms;
+}
+
+bool
+store_reason_is_valid(struct str reason)
+{
+	if (reason.size > STORE_REASON_MAX)
+		return false;
+	for (size_t i = 0; i < reason.size; i++)
+		if (reason.data[i] == '\0' || reason.data[i] == '\r' ||
+		    reason.data[i] == '\n')
+			return false;
+	return true;
 }
 
 bool

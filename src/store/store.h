@@ -36,7 +36,8 @@
 #define STORE_LEASE_ROWS_MAX  100     /* recipients of one lease */
 #define STORE_DESTINATION_MAX 300     /* bytes of a destination's name */
 #define STORE_STATUS_MAX      500     /* bytes of a row's last answer */
-/* Why a row is stopped, where an engine keeps no reason. */
+#define STORE_REASON_MAX      1024    /* bytes of why it was stopped */
+/* Why a row is stopped, where nobody said it. */
 #define STORE_STOPPED_TEXT "stopped by the administrator"
 #define STORE_ARENA_MAX    (8 << 20) /* bytes of one request's arena */
 
@@ -154,9 +155,11 @@ struct store_found {
 	uint64_t content_size;
 	struct store_found_row *rows; /* queued and of the filter, by index */
 	size_t row_count;
-	/* Of engines that have such things, else empty: why it was stopped,
-	   and in which directory of several it is. */
-	struct str reason, directory;
+	/* Why it was stopped: the reason of the last HOLD that changed a row
+	   of it; empty if nobody said, or no row here is stopped. */
+	struct str reason;
+	/* In which of several it is; empty where there are none. */
+	struct str directory;
 	uint64_t attempted_wall_ms; /* last attempt; 0 = none, or not known */
 	bool has_priority;
 	int64_t priority; /* sendmail's, the lowest first */
@@ -365,8 +368,11 @@ struct store_request {
 		struct {
 			struct store_filter filter;
 			enum store_change change;
-			/* Of HOLD: why; empty = nobody said.  Kept where
-			   STORE_FIND tells of reasons. */
+			/* Of HOLD: why; empty = nobody said.  It becomes that
+			   of every message with a row that changes; one that
+			   is not the message's changes its rows that are
+			   stopped already, too.  FREE forgets it.  -EINVAL if
+			   it is not valid. */
 			struct str reason;
 			bool is_dry;
 			uint64_t after_key;
@@ -374,10 +380,12 @@ struct store_request {
 			size_t leased_count;  /* out: rows */
 			uint64_t next_key;    /* out: 0 = all is done */
 		} change;
-		/* Logs both clocks. */
+		/* Logs both clocks.  Unless IS_ONLY_LOG an engine whose files
+		   others use too looks for what they have done. */
 		struct {
 			uint64_t queue_ms;
 			uint64_t wall_ms;
+			bool is_only_log;
 		} clock;
 		/* Leases up to COUNT messages, each at one destination, with
 		   rows of any lane but STOPPED whose alarm_ms is at most
@@ -413,13 +421,13 @@ struct store_request {
 		   rows of the filter in any lane, of messages behind
 		   AFTER_KEY; goes on behind NEXT_KEY, when these are settled.
 		   Leased rows are counted; over all slices each once.
-		   Content is never in the lease.  Recipients before FROM_INDEX
-		   are passed over. */
+		   Recipients before FROM_INDEX are passed over. */
 		struct {
 			struct store_filter filter;
 			uint32_t from_index;
 			uint64_t after_key;
 			size_t count;
+			size_t inline_max;          /* at most STORE_BLOCK */
 			struct store_lease *leases; /* out */
 			size_t lease_count;         /* out */
 			size_t leased_count;        /* out: rows */
@@ -463,6 +471,9 @@ struct store_request *store_request_new(enum store_verb verb);
 /* Frees also the message of an append and the DSN of a settle. */
 void store_request_free(struct store_request *request);
 
+/* How much content comes with a lease of REQUEST, in bytes. */
+size_t store_inline_max(const struct store_request *request);
+
 /* An empty message with an arena. */
 struct store_message *store_message_new(void);
 void store_message_free(struct store_message *message);
@@ -489,6 +500,9 @@ bool store_filter_has_row(const struct store_filter *filter,
    and left with INFO: what passed meanwhile counts where the wall clock tells
    of 0 to 30 days. */
 uint64_t store_time_resumed(const struct store_info *info, uint64_t wall_ms);
+
+/* True for at most STORE_REASON_MAX bytes without line ends and NULs. */
+bool store_reason_is_valid(struct str reason);
 
 /* True if MOVE and its fields are within their limits. */
 bool store_move_is_valid(const struct store_move *moves, size_t count);

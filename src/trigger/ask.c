@@ -160,6 +160,9 @@ static enum trigger_ask_outcome
 ask_outcome(int code)
 {
 	switch (code) {
+	case 221:
+		/* It closes, whatever it was asked (RFC 5321 4.2.2). */
+		return TRIGGER_ASK_LATER;
 	case 251:
 		return TRIGGER_ASK_EMPTY;
 	case 459:

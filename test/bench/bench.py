@@ -16,7 +16,10 @@ import traceback
 import measure
 import ours
 import postfix
+import readme
 import rig
+from apart import apart
+from harness import IS_LIMITED
 
 PEERS = {"postfix": postfix.Postfix}
 HOP_PORT = 2600
@@ -33,9 +36,33 @@ class Plan:
         self.drain = 2000 if is_quick else 20_000
         self.ask_sizes = (100, 2000) if is_quick else (1000, 100_000)
         self.ask_targets = 2 if is_quick else measure.ASK_TARGETS_MAX
+        self.mailq_size = self.ask_sizes[-1]
         self.memory_sizes = (1000, 10_000) if is_quick else (10_000, 200_000)
         self.peer_sizes_max = 2000 if is_quick else 100_000
         self.mqueue = 300 if is_quick else 20_000
+        self.mqueue_part = self.mqueue  # entries of one directory
+        self.mqueue_rounds = 1 if is_quick else 2
+        self.is_parted = IS_LIMITED  # queues are filled in parts
+        if IS_LIMITED:
+            self.fit()
+            if not is_quick:
+                self.rounds, self.few_rounds = 9, 3
+
+    def fit(self):
+        """What one process can do where processor time is limited: the rest
+        is done by more of them, or is smaller, as the rows' names say."""
+        self.seconds = 0.8
+        self.drain = min(self.drain, 4000)
+        self.mailq_size = min(self.mailq_size, 20_000)
+        self.peer_sizes_max = min(self.peer_sizes_max, 20_000)
+        self.mqueue_part = min(self.mqueue, 1000)
+
+    def text(self):
+        """What the limit of processor time changes; "" if there is none."""
+        return ("A process may use little processor time here: loads take "
+                f"{self.seconds} s, {self.rounds} of them make a figure; "
+                "queues are filled in parts, the server being started anew "
+                "for each.") if IS_LIMITED else ""
 
 
 class Bench:
@@ -49,7 +76,7 @@ class Bench:
         self.rows, self.notes, self.failed = [], [], {}
         self.floors, self.sync_ms = {}, None
         self.sink = None
-        self.first_row = 0  # of the group at work
+        self.group, self.first_row = "", 0  # of the group at work
         self.servers = [ours.Ours(self.work, memory)]
         self.peer_names = [] if options.peer == "none" else [options.peer]
         for name in self.peer_names:
@@ -78,6 +105,21 @@ class Bench:
         if "BENCH_DEBUG" in os.environ:
             traceback.print_exception(error)
 
+    def one(self, server, mode, sites, hops, sample):
+        """SAMPLE with an empty queue: what it has added to each row, and the
+        notes. In a process of its own, whose rows and notes are its own."""
+        rows, self.notes = self.rows[self.first_row:], []
+        for row in rows:
+            row.values = {}
+        self.sink = rig.Sink(self.memory, HOP_PORT)
+        try:
+            server.start(mode, sites, hops, HOP_PORT)
+            sample(server)
+        finally:
+            server.stop()
+            self.sink.stop()
+        return [row.values for row in rows], self.notes
+
     def each(self, mode, sites, hops, sample, rounds):
         """SAMPLE of each server in turn, ROUNDS times, each with an empty
         queue. One that fails is not asked again for this."""
@@ -87,30 +129,30 @@ class Bench:
                 if server in bad:
                     continue
                 try:
-                    server.start(mode, sites, hops, HOP_PORT)
-                    sample(server)
-                except Exception as error:
+                    found, notes = apart(self.one, server, mode, sites, hops,
+                                         sample)
+                except RuntimeError as error:
                     bad.add(server)
                     for row in self.rows[self.first_row:]:
                         row.failed.add(server.name)
-                    self.fail(server.name, self.rows[-1].group, error)
-                finally:
-                    server.stop()
+                    self.fail(server.name, self.group, error)
+                    continue
+                self.notes += notes
+                for row, values in zip(self.rows[self.first_row:], found):
+                    for value in values.get(server.name, []):
+                        row.add(server.name, value)
 
     def run(self, groups):
-        self.sink = rig.Sink(self.memory, HOP_PORT)
-        try:
-            for name in groups:
-                start = time.monotonic()
-                self.first_row = len(self.rows)
+        for name in groups:
+            start = time.monotonic()
+            self.group, self.first_row = name, len(self.rows)
+            try:
                 measure.GROUPS[name](self)
-                if self.is_talking:
-                    print(f"{name}: {time.monotonic() - start:.0f} s",
-                          file=sys.stderr, flush=True)
-        finally:
-            self.sink.stop()
-            for server in self.servers:
-                server.stop()
+            except RuntimeError as error:
+                self.fail("bench", name, error)
+            if self.is_talking:
+                print(f"{name}: {time.monotonic() - start:.0f} s",
+                      file=sys.stderr, flush=True)
 
     def find(self, group, start=""):
         return [r for r in self.rows
@@ -186,8 +228,9 @@ def table(bench):
           "machine. What a peer keeps: Postfix in its hold queue for intake "
           "and drain (released by postsuper -H ALL and postqueue -f), "
           "deferred for ETRN; sendq as held sites (released by ETRN).")
-    for note in bench.notes:
-        print(note)
+    for note in [bench.plan.text(), *bench.notes]:
+        if note:
+            print(note)
 
 
 def part(bench, peers, rows):
@@ -227,7 +270,7 @@ def as_json(bench):
             "target": row.target[0] if row.target else None,
             "is_met": row.target[1] if row.target else None})
     json.dump({"rows": rows, "failed": bench.failed, "notes": bench.notes,
-               "sync_ms": bench.sync_ms, "processors": os.cpu_count(),
+               "limits": bench.plan.text(), "sync_ms": bench.sync_ms, "processors": os.cpu_count(),
                "load_before": bench.load_before}, sys.stdout, indent=1)
     print()
 
@@ -237,12 +280,14 @@ def parse():
                                      description=__doc__)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true",
-                        help="scaled down, under two minutes")
+                        help="scaled down, about two minutes")
     parser.add_argument("--peer", choices=[*PEERS, "none"],
                         default="postfix")
     parser.add_argument("--cache", default="/var/cache/sendq-bench",
                         help="where peers are installed and spools lie: a "
                         "directory on the disk that is to be measured")
+    parser.add_argument("--readme", action="store_true",
+                        help="writes the table of README.md as well")
     parser.add_argument("--only", metavar="GROUP", action="append",
                         choices=list(measure.GROUPS),
                         help=", ".join(measure.GROUPS) + "; may be repeated")
@@ -273,11 +318,13 @@ def main():
         bench.load_before = os.getloadavg()[0]
         bench.run(options.only or list(measure.GROUPS))
         bench.judge()
+        if options.readme:
+            readme.write(bench, show)
         if options.json:
             as_json(bench)
         else:
             table(bench)
-    return 1 if "sendq" in bench.failed else 0
+    return 1 if bench.failed.keys() & {"sendq", "bench"} else 0
 
 
 if __name__ == "__main__":

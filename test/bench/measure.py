@@ -5,6 +5,7 @@ import time
 
 import mqueue_runs
 import rig
+from apart import apart
 
 
 class Row:
@@ -52,14 +53,15 @@ SHAPES = [Shape(1, 100), Shape(20, 100), Shape(100, 100), Shape(20, 1),
 
 def floor(bench):
     """What the tools and the disk do with no server between them."""
-    sink = rig.Sink(bench.memory, 2700)
-    try:
-        for shape in SHAPES:
-            bench.floors[shape.name] = rig.median(
-                shape.load(sink.port, bench.plan.seconds / 2).rate
-                for _ in range(bench.plan.rounds))
-    finally:
-        sink.stop()
+    def sample(shape):
+        sink = rig.Sink(bench.memory, 2700)
+        try:
+            return shape.load(sink.port, bench.plan.seconds / 2).rate
+        finally:
+            sink.stop()
+    for shape in SHAPES:
+        bench.floors[shape.name] = rig.median(
+            apart(sample, shape) for _ in range(bench.plan.rounds))
     bench.sync_ms = rig.floor_sync(bench.work, bench.plan.seconds / 2)
 
 
@@ -111,6 +113,34 @@ def syncs(bench):
         bench.each("keep", 200, 200, sample, 1)
 
 
+def fill_part(bench, server, count, sites):
+    load = rig.mload(server.port, 20, 100, count, seconds=bench.plan.limit,
+                     domains=sites)
+    if load.acked < count:
+        raise RuntimeError(f"only {load.acked} of {count} queued in time")
+
+
+def fill(bench, server, have, want, sites):
+    """From HAVE queued messages to WANT; gives how many there are. In parts
+    each is a life of the server, so that the next one has all of its time."""
+    def life(count, total):
+        server.resume()
+        fill_part(bench, server, count, sites)
+        server.wait_queued(total, bench.plan.limit)
+        server.halt()
+    if bench.plan.is_parted:
+        server.halt()
+        while have < want:
+            count = min(server.part, want - have)
+            have += count
+            apart(life, count, have)
+        server.resume()
+    elif have < want:
+        fill_part(bench, server, want - have, sites)
+        server.wait_queued(want, bench.plan.limit)
+    return want
+
+
 def drain(bench):
     """From the first RCPT at the next hop to the end of the last message."""
     for sites in (200, 1):
@@ -119,18 +149,17 @@ def drain(bench):
         cpu = bench.row("CPU a message", f"drain to {sites}", "ms", False)
 
         def sample(server):
-            load = rig.mload(server.port, 20, 100, bench.plan.drain,
-                             seconds=bench.plan.limit, domains=sites)
+            queued = fill(bench, server, 0, bench.plan.drain, sites)
             bench.sink.clear()
             before = rig.cpu_ms(server.pids())
             server.release_all(sites)
-            sent = bench.sink.wait_messages(load.acked, bench.plan.limit)
+            sent = bench.sink.wait_messages(queued, bench.plan.limit)
             row.add(server.name, bench.sink.rate())
             cpu.add(server.name,
                     (rig.cpu_ms(server.pids()) - before) / max(sent, 1))
-            if sent < load.acked:
+            if sent < queued:
                 bench.note(f"drain to {sites}, {server.name}: only {sent} of "
-                           f"{load.acked} in {bench.plan.limit} s")
+                           f"{queued} in {bench.plan.limit} s")
         bench.each("keep", sites, sites, sample, bench.plan.few_rounds)
 
 
@@ -175,18 +204,6 @@ def ask_sample(bench, server, standing, rows):
         last.add(server.name, (bench.sink.last_rcpt_ns - start) / 1e6)
 
 
-def fill(bench, server, have, want):
-    """From HAVE queued messages to WANT; gives how many there are."""
-    while have < want:
-        load = rig.mload(server.port, 20, 100, want - have,
-                         seconds=bench.plan.limit, domains=ASK_SITES)
-        have += load.acked
-        if have < want:
-            raise RuntimeError(f"only {have} of {want} queued in time")
-    server.wait_queued(have, bench.plan.limit)
-    return have
-
-
 def memory_sample(server, rows):
     time.sleep(2)  # what is done when idle is done
     one, all_of_it = rows
@@ -195,9 +212,12 @@ def memory_sample(server, rows):
     all_of_it.add(server.name, rig.rss_mb(server.pids()))
 
 
-def mailq_sample(server, queued, row):
+def mailq_sample(bench, server, queued, row):
     times = []
     for _ in range(3):
+        if bench.plan.is_parted:
+            server.halt()
+            server.resume()
         start = time.monotonic()
         lines = server.mailq().count("\n")
         times.append(time.monotonic() - start)
@@ -223,21 +243,21 @@ def standing(bench):
     plan = bench.plan
     asks = {n: ask_rows(bench, n) for n in plan.ask_sizes}
     memory = {n: memory_rows(bench, n) for n in plan.memory_sizes}
-    mailq = bench.row("mailq", f"{plan.ask_sizes[-1]} queued", "s", False)
+    mailq = bench.row("mailq", f"{plan.mailq_size} queued", "s", False)
 
     def sample(server):
         have = 0
-        sizes = sorted({*plan.ask_sizes, *plan.memory_sizes})
+        sizes = sorted({*plan.ask_sizes, *plan.memory_sizes, plan.mailq_size})
         for size in sizes:
             if server.name != "sendq" and size > plan.peer_sizes_max:
                 continue
-            have = fill(bench, server, have, size)
+            have = fill(bench, server, have, size, ASK_SITES)
             if size in memory:
                 memory_sample(server, memory[size])
             if size in asks:
                 ask_sample(bench, server, size, asks[size])
-            if size == plan.ask_sizes[-1]:
-                mailq_sample(server, size, mailq)
+            if size == plan.mailq_size:
+                mailq_sample(bench, server, size, mailq)
     bench.each("ask", ASK_SITES + ASK_TARGETS_MAX, 200, sample, 1)
 
 

@@ -1,19 +1,19 @@
 """Queue runs and listings of a directory of sendmail's, by ours and by the
 real program on copies of the same directory."""
+import operator
 import resource
-import shutil
 import subprocess
 import sys
 import time
 
 import rig
+from apart import apart
 
-sys.path += [str(rig.ROOT / "test" / "peers"), str(rig.ROOT / "test" /
-                                                   "system")]
+sys.path.append(str(rig.ROOT / "test" / "peers"))
 import mqueue_kit  # noqa: E402
 from mqueue_fill import fill  # noqa: E402
 
-SIZE = 4096
+SIZE, SITES = 4096, 200
 HOP_PORT = 2602
 
 
@@ -30,8 +30,8 @@ def programs(bench):
     return found
 
 
-def listing(program, queue, count, row):
-    """The median of three."""
+def listing(program, queue, count):
+    """Seconds: the median of three."""
     times = []
     for _ in range(3):
         start = time.monotonic()
@@ -39,7 +39,7 @@ def listing(program, queue, count, row):
         times.append(time.monotonic() - start)
     if f"Total requests: {count}".encode() not in text:
         raise RuntimeError(f"{text[-100:]} and not {count} entries")
-    row.add(program.name, rig.median(times))
+    return rig.median(times)
 
 
 def cpu_of_children():
@@ -47,9 +47,9 @@ def cpu_of_children():
     return used.ru_utime + used.ru_stime
 
 
-def run(program, sink, queue, count, limit, rows):
-    """From the start of the program to its end, all being delivered."""
-    rate, cpu = rows
+def run(program, sink, queue, count, limit):
+    """(seconds, those of processors) from the start of the program to its end,
+    all being delivered."""
     sink.clear()
     before, start = cpu_of_children(), time.monotonic()
     program.good("-qf", f"-oQ{queue}", seconds=limit)
@@ -58,52 +58,76 @@ def run(program, sink, queue, count, limit, rows):
         raise RuntimeError(f"{sink.msgs} of {count} arrived")
     if any(queue.iterdir()):
         raise RuntimeError("something is left in the directory")
-    rate.add(program.name, count / seconds)
-    cpu.add(program.name, (cpu_of_children() - before) * 1000 / count)
+    return seconds, cpu_of_children() - before
 
 
-def sample(bench, program, sink, queue, rows):
-    """Of a fresh copy of QUEUE."""
-    count = bench.plan.mqueue
+def sample(bench, program, queue):
+    """Of a fresh copy of QUEUE: seconds of the run, those of processors, and
+    seconds of a listing."""
+    count = bench.plan.mqueue_part
     copy = bench.work / "mqueue-copy"
-    shutil.rmtree(copy, ignore_errors=True)
+    remove(copy)
     subprocess.run(["cp", "-a", queue, copy], check=True)
     subprocess.run(["sync", "-f", copy], check=True)
+    sink = rig.Sink(bench.memory, HOP_PORT, "-Q")
     try:
-        listing(program, copy, count, rows[2])
-        run(program, sink, copy, count, 4 * bench.plan.limit, rows[:2])
+        listed = listing(program, copy, count)
+        return *run(program, sink, copy, count, 4 * bench.plan.limit), listed
     finally:
-        shutil.rmtree(copy)
+        sink.stop()
+        remove(copy)
 
 
-def measure(bench, found, sink, rows):
-    queue = bench.work / "mqueue"
-    shutil.rmtree(queue, ignore_errors=True)
+def remove(directory):
+    subprocess.run(["rm", "-rf", directory], check=True)
+
+
+def prepare(queue, count):
+    remove(queue)
     queue.mkdir(mode=0o700)
-    fill(queue, bench.plan.mqueue, SIZE)
-    for _ in range(bench.plan.few_rounds):
-        for program in list(found):
+    for first in range(0, count, 250):
+        apart(fill, queue, min(250, count - first), SIZE, SITES, first)
+
+
+def one_round(bench, found):
+    """All of the entries, in parts one after the other, each a directory that
+    all get copies of: {name: sums of sample(), or a text where it failed}."""
+    queue = bench.work / "mqueue"
+    sums = {program.name: (0, 0, 0) for program in found}
+    for _ in range(bench.plan.mqueue // bench.plan.mqueue_part):
+        prepare(queue, bench.plan.mqueue_part)
+        for program in found:
             try:
-                sample(bench, program, sink, queue, rows)
-            except Exception as error:
-                found.remove(program)
-                bench.fail(program.name, "mqueue", error)
-    shutil.rmtree(queue)
+                sums[program.name] = tuple(map(
+                    operator.add, sums[program.name],
+                    apart(sample, bench, program, queue)))
+            except RuntimeError as error:
+                sums[program.name] = str(error)
+        found = [p for p in found if not isinstance(sums[p.name], str)]
+    remove(queue)
+    return sums
 
 
 def mqueue(bench):
     """All entries go to one next hop, which acknowledges each segment at
     once: sendmail sends the end of a message in a segment of its own."""
-    count = bench.plan.mqueue
-    rows = [bench.row("sendmail -q", f"{count} entries of sendmail's", "/s"),
+    name = f"{bench.plan.mqueue} entries of sendmail's"
+    if bench.plan.mqueue_part < bench.plan.mqueue:
+        name += f", {bench.plan.mqueue_part} a directory"
+    rows = [bench.row("sendmail -q", name, "/s"),
             bench.row("CPU a message", "sendmail -q", "ms", False),
-            bench.row("mailq", f"{count} entries of sendmail's", "s", False)]
+            bench.row("mailq", name, "s", False)]
     found = programs(bench)
-    sink = rig.Sink(bench.memory, HOP_PORT, "-Q")
-    try:
-        measure(bench, found, sink, rows)
-    finally:
-        sink.stop()
+    for _ in range(bench.plan.mqueue_rounds):
+        for who, took in apart(one_round, bench, found).items():
+            if isinstance(took, str):
+                found = [p for p in found if p.name != who]
+                bench.fail(who, "mqueue", RuntimeError(took))
+                continue
+            seconds, cpu, listed = took
+            rows[0].add(who, bench.plan.mqueue / seconds)
+            rows[1].add(who, cpu * 1000 / bench.plan.mqueue)
+            rows[2].add(who, listed)
     for row in rows:
         row.peer = mqueue_kit.Real.name
         row.failed = {name for name in ("sendq", row.peer)

@@ -3,17 +3,15 @@ import pathlib
 import re
 import shutil
 import subprocess
-import sys
 
 import rig
-
-sys.path.insert(0, str(rig.ROOT / "test" / "system"))
-from harness import BIN, RELAY, Daemon, Raw  # noqa: E402
+from harness import BIN, RELAY, Daemon, Raw
 
 
 class Ours:
     name = "sendq"
     port = 2525
+    part = 5000  # of messages: what it takes in during a life at most
 
     def __init__(self, work, memory):
         """Spools below WORK; configuration and log in MEMORY (a tmpfs), as
@@ -49,6 +47,13 @@ class Ours:
             self.daemon.kill_all()
             self.daemon = None
         shutil.rmtree(self.spool, ignore_errors=True)
+
+    def halt(self):
+        """A clean end; the queue stays."""
+        self.daemon.stop()
+
+    def resume(self):
+        self.daemon.start()
 
     def pids(self):
         return [self.daemon.process.pid, *self.daemon.children().values()]

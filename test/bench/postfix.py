@@ -49,6 +49,7 @@ SETTINGS = {
 class Postfix:
     name = "postfix"
     port = 2625
+    part = 1500  # of messages: what it takes in during a life at most
 
     def __init__(self, cache, memory):
         self.root = pathlib.Path(cache) / "postfix"
@@ -110,6 +111,15 @@ class Postfix:
                      "check_client_access static:HOLD"},
             "ask": {"defer_transports": "smtp"},
             "pass": {}}[mode])
+        self.resume()
+
+    def halt(self):
+        """A clean end; the queue stays."""
+        self.run("postfix", "stop")
+        rig.wait_until("postfix gone", lambda: not self.pids(), 20, 0.1)
+        self.is_running = False
+
+    def resume(self):
         self.run("postfix", "start")
         self.is_running = True
 
@@ -132,27 +142,25 @@ class Postfix:
         return None
 
     def stop(self):
-        if self.is_running:
+        if self.is_running or self.pids():
             self.run("postfix", "abort", check=False)
-            rig.wait_until("postfix gone", lambda: not self.pids(), 20)
+            rig.wait_until("postfix gone", lambda: not self.pids(), 20, 0.1)
             self.is_running = False
         spool = self.root / "var/spool/postfix"
         for name in ("incoming", "active", "deferred", "defer", "maildrop",
                      "flush", "hold", "corrupt", "bounce", "saved", "trace"):
-            for entry in (spool / name).glob("*"):
-                if entry.is_dir():
-                    shutil.rmtree(entry)
-                else:
-                    entry.unlink()
+            subprocess.run(["find", spool / name, "-mindepth", "1", "-delete"],
+                           check=True)
 
     def count(self, queue):
         top = self.root / "var/spool/postfix" / queue
         return sum(len(files) for _, _, files in os.walk(top))
 
     def wait_queued(self, count, seconds):
-        """Until the queue manager has put all that waits into deferred."""
-        rig.wait_until("deferred", lambda: self.count("deferred") >= count,
-                       seconds)
+        """Until the queue manager has put all that is not on hold into
+        deferred."""
+        rig.wait_until("deferred", lambda: self.count("hold") +
+                       self.count("deferred") >= count, seconds, 0.3)
         time.sleep(1)
 
     def release_all(self, sites):

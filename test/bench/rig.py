@@ -9,9 +9,11 @@ import socket
 import statistics
 import struct
 import subprocess
+import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "test" / "system"))
 SOURCES = pathlib.Path(__file__).resolve().parent
 TOOLS = ROOT / "build" / "bench"
 TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
@@ -35,7 +37,7 @@ def median(values):
     return statistics.median(values) if values else None
 
 
-def wait_until(what, check, seconds):
+def wait_until(what, check, seconds, pause=0.02):
     """Waits until CHECK gives something true, and gives that."""
     end = time.monotonic() + seconds
     while True:
@@ -44,7 +46,7 @@ def wait_until(what, check, seconds):
             return value
         if time.monotonic() > end:
             raise TimeoutError(f"waited {seconds:.0f} s in vain for {what}")
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 class Load:

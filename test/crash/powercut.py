@@ -26,6 +26,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parent.parent / "system"))
+from apart import apart  # noqa: E402
 from harness import Daemon, Sink, site, tool, wait_until  # noqa: E402
 
 # name: (mkfs, size of the image in MB, options of the mount)
@@ -241,14 +242,14 @@ def inside(options):
             seed = f"{options.seed}/{system}/{number}"
             place = pathlib.Path(tempfile.mkdtemp(prefix="sendq-powercut-"))
             try:
-                count, unsynced = one_round(place, system, number,
-                                            random.Random(seed))
+                count, unsynced = apart(one_round, place, system, number,
+                                        random.Random(seed))
                 kept += count
                 lost += unsynced
                 passed += 1
             except Exception as error:
                 failed += 1
-                print(f"FAILED {seed}: {error!r}")
+                print(f"FAILED {seed}: {error}")
                 for log in sorted(place.glob("*.log")):
                     print(log.read_text()[-1500:])
             finally:

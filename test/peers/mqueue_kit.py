@@ -38,7 +38,6 @@ MAILER(`smtp')dnl
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C",
                "HOME": "/root", "TZ": "UTC"}
 SECONDS = 60
-DAEMONS = []  # to be ended, whatever becomes of a check
 
 
 class Program:
@@ -111,7 +110,6 @@ class Ours(Program):
 route = ( {{ domain = "*", to = "smtp://127.0.0.1:{port}" }} )
 {settings}""")
         self.config = self.daemon.config
-        DAEMONS.append(self.daemon)
 
     def command(self):
         return ([str(BIN / "sendmail")],

@@ -3,10 +3,12 @@ hop, as their sender, and asked by them. Called by script/test --peers, as
 root; each check is a line, the last line is "N passed, N failed".
 
 The programs of others are those of Debian 12, installed once into directories
-under /var/cache/sendq-peers; they run in name spaces of their own with nothing
-but a loopback. A program that cannot be installed is a failed line."""
+under /var/cache/sendq-peers. Each check is a process of its own, in name spaces
+of its own that have nothing but a loopback and take all that it started with
+them. A program that cannot be installed is a failed line."""
 import argparse
 import fcntl
+import functools
 import os
 import pathlib
 import random
@@ -26,6 +28,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "system")]
 import callers  # noqa: E402, F401
 import chroots  # noqa: E402
 import mqueue  # noqa: E402
+import mqueue_unseen  # noqa: E402, F401
 import servers  # noqa: E402
 from harness import (RELAY, Daemon, Raw, Sink, free_port, site,  # noqa: E402
                      wait_until)
@@ -45,17 +48,25 @@ def check(*peers):
 
 
 class World:
-    """What the checks share: servers are started when first needed."""
+    """What a check may use: started when first needed."""
 
     def __init__(self, place):
         self.place = pathlib.Path(place)
         self.place.chmod(0o755)
         self.made, self.servers, self.count = [], {}, 0
-        self.sink = Sink(port=servers.SINK_PORT)
+
+    @functools.cached_property
+    def sink(self):
+        return Sink(port=servers.SINK_PORT)
+
+    @functools.cached_property
+    def relay(self):
+        """It sends to the servers by their names, and all else to the sink."""
+        assert self.sink
         rules = ", ".join(
             f'{{ domain = "by-{name}.test", to = "smtp://127.0.0.1:{port}" }}'
             for name, port in servers.PORTS.items())
-        self.relay = self.daemon("relay", RELAY + f'''
+        return self.daemon("relay", RELAY + f'''
 retry-min = "2s"
 retry-max = "2s"
 route = ( {rules}, {{ domain = "*",
@@ -420,29 +431,47 @@ def on_alarm(*_):
     raise TimeoutError(f"not done in {CHECK_SECONDS} s")
 
 
+def run_inside(name, place):
+    """The check NAME, in a process of its own: its exit status."""
+    function = next(f for n, f, _ in CHECKS if n == name)
+    signal.signal(signal.SIGALRM, on_alarm)
+    signal.alarm(CHECK_SECONDS)
+    world, status = World(place), 0
+    try:
+        function(world)
+    except Exception:
+        traceback.print_exc(file=sys.stdout)
+        status = 1
+    signal.alarm(0)
+    world.stop()
+    return status
+
+
+def run_apart(name):
+    """True if the check NAME passed."""
+    with tempfile.TemporaryDirectory(prefix="sendq-peers-") as place:
+        status = subprocess.run(
+            ["unshare", "-n", "-m", "-p", "-f", "--mount-proc",
+             "--kill-child", sys.executable, __file__, "--inside", name,
+             "--place", place]).returncode
+    if status not in (0, 1):
+        print(f"its process ended with {status}", flush=True)
+    return status == 0
+
+
 def run_checks(word, missing):
     passed = failed = 0
-    signal.signal(signal.SIGALRM, on_alarm)
-    with tempfile.TemporaryDirectory(prefix="sendq-peers-") as place:
-        world = World(place)
-        for name, function, peers in CHECKS:
-            if word not in name:
-                continue
-            start, why = time.monotonic(), ""
-            try:
-                absent = [p for p in peers if p in missing]
-                assert not absent, f"not installed: {' '.join(absent)}"
-                signal.alarm(CHECK_SECONDS)
-                function(world)
-            except Exception:
-                why = traceback.format_exc()
-            finally:
-                signal.alarm(0)
-            failed, passed = failed + bool(why), passed + (not why)
-            print(f"{'FAILED' if why else 'ok':6} peers {name} "
-                  f"({time.monotonic() - start:.0f} s)\n{why}", end="",
-                  flush=True)
-        world.stop()
+    for name, _, peers in CHECKS:
+        if word not in name:
+            continue
+        start = time.monotonic()
+        absent = [p for p in peers if p in missing]
+        if absent:
+            print(f"not installed: {' '.join(absent)}")
+        is_good = not absent and run_apart(name)
+        failed, passed = failed + (not is_good), passed + is_good
+        print(f"{'ok' if is_good else 'FAILED':6} peers {name} "
+              f"({time.monotonic() - start:.0f} s)", flush=True)
     print(f"{passed} passed, {failed} failed", flush=True)
     return 1 if failed or not passed else 0
 
@@ -470,20 +499,16 @@ def loopback_up():
 def main():
     options = argparse.ArgumentParser()
     options.add_argument("-k", metavar="WORD", default="")
-    options.add_argument("--inside", action="store_true")
-    options.add_argument("--missing", default="")
+    options.add_argument("--inside", help=argparse.SUPPRESS)
+    options.add_argument("--place", help=argparse.SUPPRESS)
     args = options.parse_args()
     if args.inside:
         loopback_up()
-        return run_checks(args.k, args.missing.split(","))
+        return run_inside(args.inside, args.place)
     if os.getuid() != 0:
         print("FAILED peers: to be run as root\n0 passed, 1 failed")
         return 1
-    missing = install(args.k)
-    return subprocess.run(
-        ["unshare", "-n", "-m", "-p", "-f", "--mount-proc", "--kill-child",
-         sys.executable, __file__, "--inside", "-k", args.k,
-         "--missing", ",".join(missing)]).returncode
+    return run_checks(args.k, install(args.k))
 
 
 sys.exit(main())

@@ -31,6 +31,7 @@ class Child:
         self.answer, answer_writer = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
+            os.setpgid(0, 0)
             os.close(self.ask)
             os.close(self.answer)
             self.loop(os.fdopen(ask_reader, "rb"),
@@ -65,7 +66,18 @@ class Child:
             self.ask.flush()
             return pickle.load(self.answer)
         except (EOFError, BrokenPipeError):
+            self.kill()
             return None
+        except BaseException:
+            self.kill()
+            raise
+
+    def kill(self):
+        """Ends it, if it is alive, and the daemons that it has started."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
     def wait(self):
         self.ask.close()

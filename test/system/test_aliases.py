@@ -104,7 +104,7 @@ def test_replies(hub):
         assert raw.ask("RCPT TO:<loop@home.test>") == \
             "451 4.2.4 The alias goes round in a circle"
         assert raw.ask("RCPT TO:<prog@home.test>") == \
-            "451 4.2.4 The alias names a program, which is not run"
+            "451 4.2.4 The alias names a program, and alias-programs is not on"
         assert raw.ask("RCPT TO:<joe@hub.test>") == "550 5.1.1 User unknown"
         assert raw.ask("RCPT TO:<root@hub.test>").startswith("250 ")
         assert raw.ask("RCPT TO:<anybody@home.test>").startswith("250 ")
@@ -171,8 +171,8 @@ def test_mistakes(hub):
         f"{hub.include}:2: has an item that is no address",
         f"{hub.aliases}:8: loop goes round in a circle: loop",
         f"{hub.aliases}:9: loop2 goes round in a circle: loop2",
-        f"{hub.aliases}:11: prog names a program, which is not run: "
-        "/bin/true"])
+        f"{hub.aliases}:11: prog names a program, and alias-programs is not "
+        "on: /bin/true"])
     assert ": 10 aliases, " in result.stdout
     hub.daemon.start()
     assert f'error="{hub.include}:2: has' in hub.daemon.log()

@@ -81,3 +81,15 @@ def test_listed_while_it_is_refused(daemon, place):
              str(BIN / "sendqctl"), "-c", str(d.config), "list"],
             capture_output=True, text=True)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_what_was_set_aside_is_told_of(daemon):
+    """Nothing removes what is in bad/: at each start it is said."""
+    d = daemon("holder", HELD)
+    drop = drop_of(d)
+    (drop / "new" / "junk").touch()
+    wait_until("it is set aside", lambda: (drop / "bad" / "junk").exists())
+    assert "drop-bad-kept" not in d.log()
+    d.stop()
+    d.start()
+    wait_until("it is told of", lambda: "drop-bad-kept - count=1" in d.log())

@@ -390,3 +390,28 @@ def test_next_hop_that_takes_few_messages_a_session(daemon, sink):
         {f"u{n}@y.test" for n in range(23)}
     wait_until("empty", lambda: waiting(d) == 0)
     assert "session-failed" not in d.log()
+
+
+def test_next_hop_that_takes_few_recipients_a_message(daemon):
+    """RFC 5321 4.5.3.1.10: the rest goes in transactions of their own, over
+    the connections that are there."""
+    count = collections.Counter()
+
+    def few(verb, argument):
+        if verb == "MAIL":
+            count["rcpt"] = 0
+        if verb != "RCPT":
+            return None
+        count["rcpt"] += 1
+        return "452 4.5.3 enough" if count["rcpt"] > 5 else None
+
+    far = Sink(few)
+    d = daemon("first", site("ship", "y.test", f"smtp://127.0.0.1:{far.port}"))
+    recipients = [f"u{n}@y.test" for n in range(150)]
+    d.send("a@x.test", recipients, PLAIN)
+    d.run("sendqctl", "release", "ship")
+    wait_until("mail", lambda: sum(len(m[1]) for m in far.messages) == 150)
+    assert sorted(u for m in far.messages for u in m[1]) == sorted(recipients)
+    wait_until("empty", lambda: waiting(d) == 0)
+    assert far.connections < 10
+    far.stop()

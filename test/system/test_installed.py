@@ -124,6 +124,7 @@ def test_mail_of_any_user(host):
     # Before there was a daemon there is no place for it that is a user's.
     done = host.send("b@b.test")
     assert done.returncode == 75 and "no daemon" in done.stdout
+    assert "it is made when sendqd starts for the first time" in done.stdout
     host.start()
     host.stop()
     drop = host.root / "spool" / "sendq-drop"

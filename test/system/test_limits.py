@@ -237,6 +237,25 @@ def test_disk_that_fills_up(daemon, sink, disk):
     assert " intake-open " in d.log()
 
 
+def test_a_size_that_the_disk_has_no_room_for(daemon, disk):
+    """RFC 1870 6.1: 452 at MAIL, before it is sent in vain."""
+    d = daemon("tiny", HELD + 'disk-reserve = "4M"\n', start=False)
+    small = disk(d.spool)
+    d.start(wrap=small.wrap)
+    with Raw(d.port) as r:
+        r.ask("EHLO c")
+        assert r.ask(f"MAIL FROM:<> SIZE={30 << 20}").startswith("452 4.3.1")
+        assert r.ask(f"MAIL FROM:<> SIZE={10 << 20}").startswith("250")
+        assert r.ask("RSET").startswith("250")
+        small.fill(leave=7 << 20)
+        # Known when the next message comes, at the latest.
+        wait_until("known", lambda: flows(d)() and r.ask(
+            f"MAIL FROM:<> SIZE={10 << 20}").startswith("452 4.3.1"))
+        small.free()
+        wait_until("room", lambda: r.ask(
+            f"MAIL FROM:<> SIZE={10 << 20}").startswith("250"))
+
+
 def test_disk_of_others_fills_up(daemon, sink, disk):
     """Without any room at all nothing is taken, nothing ends, and what is
     under way is remembered when there is room again."""

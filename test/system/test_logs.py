@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness import ROOT, Raw, alive, site, tool, wait_until
+from harness import BIN, ROOT, Raw, alive, site, tool, wait_until
 
 LINE = re.compile(r"(?P<level>error|warn|note|detail) (?P<event>[a-z-]+) "
                   r"(?P<id>[!-~]+)(?P<fields>( [a-z_0-9]+="
@@ -252,6 +252,21 @@ def test_syslog(daemon, place, syslog):
     assert pids["received"] == children["receive"]
     assert pids["ready"] == d.process.pid
     assert d.stop() == 0
+
+
+def test_name(place, syslog):
+    """sendmail -L: the name of a daemon that it starts; what syslog could not
+    have is replaced."""
+    from harness import Daemon
+    d = Daemon(place, "holder", f'pid-file = "{place}/pid"\nlog = "syslog"\n')
+    command = [*syslog.wrap, str(BIN / "sendmail"), "-C", str(d.config),
+               "-L", "my mail/1", "-bd"]
+    assert subprocess.run(command, timeout=60).returncode == 0
+    pid = int((place / "pid").read_text().split()[0])
+    os.kill(pid, signal.SIGTERM)
+    wait_until("the end", lambda: not (place / "pid").exists())
+    lines = [line for line in syslog.read() if f"[{pid}]: " in line]
+    assert lines and all(f" my_mail_1[{pid}]: " in line for line in lines)
 
 
 def test_syslog_that_goes_away(daemon, place, syslog):

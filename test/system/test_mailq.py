@@ -24,6 +24,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -541,6 +542,34 @@ def test_what_is_no_control_file(queue):
     assert "       -1 2147483647 Nov 21 21:13 a" in lines
 
 
+def test_of_one_that_is_too_young_no_data_file_is_looked_for(queue):
+    q = queue("mqueue")
+    (q.path / "qf6ALLDvRC012937").write_text(
+        f"V8\nT1795295637\nK{int(time.time()) - 1}\nN1\nP1\nSa@b\n"
+        "RPFD:c@d\n.\n")
+    lost = "readqf: cannot open ./df6ALLDvRC012937: No such file or directory"
+    assert f"6ALLDvRC012937{lost}\n       -1 " in q.text("mailq")
+    assert "6ALLDvRC012937-      -1 " in q.text("mailq", OLD)
+    for limit in ((), ("-qIqf",)):
+        assert re.search(
+            r"\n6ALLDvRC0129376ALLDvRC012937: too young \(00:00:\d\d\)\n"
+            r"-      -1          1 Nov 21 21:13 a@b\n",
+            q.text("mailq", "-v", OLD, *limit))
+    control = q.path / "qf6ALLDvRC012937"
+    control.write_text(control.read_text().replace("N1", "N0"))
+    assert f"6ALLDvRC012937{lost}\n       -1 " in q.text("mailq", OLD)
+
+
+def test_zones(queue):
+    q = queue("mqueue")
+    (q.path / "qf6ALLDvRC012937").write_text(
+        "V8\nT1795295637\nSa@b\nRPFD:c@d\n.\n")
+    (q.path / "df6ALLDvRC012937").write_text("x")
+    for zone, hour in (("-otUTC", 21), ("-OTimeZoneSpec=XYZ-2", 23),
+                       ("-OTimeZoneSpec=XYZ+3", 18)):
+        assert f"1 Sat Nov 21 {hour}:13 a@b" in q.text("mailq", zone)
+
+
 def test_data_files_elsewhere(corpus, queue):
     """d names a directory of the queue; D, in version 0, another file."""
     q = queue("mq")
@@ -550,7 +579,11 @@ def test_data_files_elsewhere(corpus, queue):
     (q.path / "q1" / "qf6ALLDvRC012936").write_text(control)
     (q.path / "q2" / "df" / "df6ALLDvRC012936").write_text("x" * 77)
     assert "6ALLDvRC012936       77 " in q.text("mailq")
-    for bad in ("d../q2", "dq1/../q2", "d.", "d"):
+    (q.path / "df6ALLDvRC012936").write_text("x" * 78)
+    (q.path / "q1" / "qf6ALLDvRC012936").write_text(
+        control.replace("dq2", "d."))
+    assert "6ALLDvRC012936       78 " in q.text("mailq")
+    for bad in ("d../q2", "dq1/../q2", "d..", "d"):
         (q.path / "q1" / "qf6ALLDvRC012936").write_text(
             control.replace("dq2", bad))
         assert "       -1 " in q.text("mailq")
@@ -610,14 +643,13 @@ def test_root_is_not_led_to_other_places(corpus, queue, way):
     shutil.copy(corpus / "damaged" / "00-control-good" / control.name, control)
     control.chmod(0o600)
     before = control.read_bytes()
-    if way == "links":
-        (q.path / "qf").symlink_to(other)
-    elif way == "hard link":
+    if way == "hard link":
         os.link(control, q.path / control.name)
     else:
-        shutil.copy(control, q.path)
+        (q.path / "qf").symlink_to(other)
+    if way == "open to all":
         q.path.chmod(0o1777)
-    if way != "open to all":
+    else:
         os.chown(q.path, 65534, 65534)
     result = q.run("sendmail", f"-oQ{q.path}", "-v", "-Qx", "-qI")
     assert control.read_bytes() == before

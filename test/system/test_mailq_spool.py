@@ -94,22 +94,36 @@ def test_quarantine(holder, is_up):
     id = listed(holder.run("mailq").stdout)[0][0]
     if not is_up:
         holder.stop()
-    reason = "stopped by the administrator"
-    text = holder.run("sendmail", "-v", "-Qspam", "-qSalice").stdout
+    text = holder.run("sendmail", "-v", '-Qlooks like "spam"',
+                      "-qSalice").stdout
     assert text == (f"Processing {holder.spool}:\n"
-                    f'{id}: Quarantined with "spam"\n1 change\n')
-    assert senders(holder, "-qQ") == senders(holder, "-qQstopped") == [ALICE]
-    assert senders(holder, "-qQnothing") == []
-    assert f" {ALICE}\n     QUARANTINE: {reason}\n" in holder.run(
+                    f'{id}: Quarantined with "looks like "spam""\n1 change\n')
+    assert senders(holder, "-qQ") == senders(holder, "-qQlike") == [ALICE]
+    assert senders(holder, "-qQnothing") == senders(holder, "-qQLike") == []
+    assert f' {ALICE}\n     QUARANTINE: looks like "spam"\n' in holder.run(
         "mailq").stdout
-    text = holder.run("sendmail", "-v", "-Qspam", "-qQ").stdout
+    text = holder.run("sendmail", "-v", '-Qlooks like "spam"', "-qQ").stdout
     assert text == (f"Processing {holder.spool}:\n"
-                    f'{id}: Already quarantined with "{reason}"\n'
+                    f'{id}: Already quarantined with "looks like "spam""\n'
                     "No changes\n")
+    text = holder.run("sendmail", "-v", "-Qa\nvirus", "-qQ").stdout
+    assert text == (f"Processing {holder.spool}:\n{id}: Quarantine changed "
+                    'from "looks like "spam"" to "a virus"\n1 change\n')
+    assert "\nstopped:   a virus\n" in holder.run(
+        "sendqctl", "show", id).stdout
     text = holder.run("sendmail", "-v", "-Q", "-qQ").stdout
     assert text == (f"Processing {holder.spool}:\n"
-                    f'{id}: Removed quarantine of "{reason}"\n1 change\n')
+                    f'{id}: Removed quarantine of "a virus"\n1 change\n')
     assert senders(holder, "-qQ") == []
+    holder.run("sendqctl", "hold", "--id", id)
+    assert (f" {ALICE}\n     QUARANTINE: stopped by the administrator\n"
+            in holder.run("mailq").stdout)
+    assert senders(holder, "-qQstopped") == [ALICE]
+    holder.run("sendqctl", "hold", "--id", id, "--reason", "later")
+    assert senders(holder, "-qQlater") == [ALICE]
+    assert '"reason":"later"' in holder.run("sendqctl", "list", "--json").stdout
+    text = holder.run("sendmail", "-v", "-Q", "-qQ").stdout
+    assert text.endswith(f'{id}: Removed quarantine of "later"\n1 change\n')
     text = holder.run("sendmail", "-v", "-Qspam", "-qSnobody").stdout
     assert text == f"{holder.spool}: no matches\nNo changes\n"
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 
@@ -54,6 +55,30 @@ def test_end_to_end(place, daemon, sink):
     assert sender == "a@x.test"
     assert sorted(recipients) == ["u@one.test", "v@one.test"]
     assert content.endswith(PLAIN)
+    wait_until("nothing left", lambda: files(path) == [])
+    assert d.stop() == 0
+    path.rmdir()
+
+
+def test_release_goes_on(place, daemon, sink):
+    """Which site was released, and what else is in no file of sendmail's, is
+    kept beside the drop directory: a killed queue process is no end of it."""
+    def slow(verb, _):
+        if verb == "DOT":
+            time.sleep(0.05)
+    path, far = queue(place), sink(slow)
+    d = daemon("holder", f'spool = "mqueue:{path}"\n'
+               f'drop-directory = "{place}/drop"\ndeliveries-host-max = 1\n' +
+               site("one", "one.test", f"smtp://127.0.0.1:{far.port}"))
+    for n in range(20):
+        d.send("a@x.test", [f"u{n}@one.test"], PLAIN)
+    d.run("sendqctl", "release", "one")
+    wait_until("mail", lambda: len(far.messages) > 3)
+    assert {name[:2] for name in files(path)} <= {"df", "qf", "xf"}
+    os.kill(d.children()["queue"], signal.SIGKILL)
+    wait_until("the rest", lambda: {m[1][0] for m in far.messages} ==
+               {f"u{n}@one.test" for n in range(20)})
+    assert " release-resumed " in d.log()
     wait_until("nothing left", lambda: files(path) == [])
     assert d.stop() == 0
     path.rmdir()

@@ -92,7 +92,7 @@ def test_deliver_by(queue):
     q.up()
     mqueue = q.path / "mqueue"
     put(mqueue, "qfX1", ["bob@y.test"], extra="!\x02 86400\n")
-    put(mqueue, "qfX2", ["carol@y.test"], extra="!\x11 7200\n")
+    put(mqueue, "qfX2", ["carol@y.test"], extra="!\x01 7200\n")
     done = q.run("-v", "-q", f"-oQ{mqueue}")
     assert done.returncode == 69
     assert "bob@y.test... Service unavailable\n" in done.stdout
@@ -100,6 +100,17 @@ def test_deliver_by(queue):
     report = next(m[2] for m in q.sink.messages if m[1] == ["a@x.test"])
     assert b"5.4.7" in report
     assert names(mqueue) == []
+    # With a trace its sender is told where it went, unless never of anything.
+    put(mqueue, "qfX3", ["dave@y.test"], extra="!\x11 7200\n")
+    put(mqueue, "qfX4", ["eve@y.test"], extra="!\x11 7200\n")
+    (mqueue / "qfX4").write_text(
+        (mqueue / "qfX4").read_text().replace("RPFD:", "RPN:"))
+    q.sink.messages.clear()
+    assert q.run("-q", f"-oQ{mqueue}").returncode == 0
+    assert q.run("-q", f"-oQ{mqueue}").returncode == 0
+    assert sent(q) == ["a@x.test", "dave@y.test", "eve@y.test"]
+    report = next(m[2] for m in q.sink.messages if m[1] == ["a@x.test"])
+    assert b"\r\nAction: relayed\r\n" in report
 
 
 def test_late_at_first_sight(queue):
@@ -132,7 +143,38 @@ def test_reason_moves_along(queue):
         q.daemon.run("sendqctl", word, theirs)
         assert names(where) == ["dfX1", "dfX2", "hfX1", "hfX2"]
         assert b"\nqby hand\n" in (where / "hfX1").read_bytes()
-        assert b"\nqheld\n" in (where / "hfX2").read_bytes()
+        assert (b"\nqstopped by the administrator\n"
+                in (where / "hfX2").read_bytes())
+
+
+def test_reason_in_a_spool(queue):
+    """Through our own spool, and a start of the daemon on it."""
+    q = queue()
+    theirs = q.path / "theirs"
+    put(theirs, "hfX1", ["bob@y.test"], extra="qby hand\n")
+    put(theirs, "hfX2", ["bob@y.test", "carol@z.test"])
+    put(theirs, "qfX3", ["bob@y.test", "carol@z.test"])
+    q.daemon.write_config(q.settings + f'spool = "{q.path}/ours"\n')
+    q.daemon.run("sendqctl", "import", theirs)
+    assert names(theirs) == []
+    q.daemon.start()
+    for id, reason in (("X1", "by hand"), ("X3", "one of two")):
+        if id == "X3":
+            q.daemon.run("sendqctl", "hold", "--recipient", "bob@y.test",
+                         "--id", id, "--reason", reason)
+        assert f"\nstopped:   {reason}\n" in q.daemon.run(
+            "sendqctl", "show", id).stdout
+    q.daemon.stop()
+    q.daemon.run("sendqctl", "export", theirs)
+    assert names(theirs) == ["dfX1", "dfX2", "dfX3", "hfX1", "hfX2", "qfX3"]
+    assert b"\nqby hand\n" in (theirs / "hfX1").read_bytes()
+    assert (b"\nqstopped by the administrator\n"
+            in (theirs / "hfX2").read_bytes())
+    # Half of it is stopped, which sendmail cannot say.
+    assert b"\nq" not in (theirs / "qfX3").read_bytes()
+    q.daemon.run("sendqctl", "import", theirs)
+    assert "\nstopped:   one of two\n" in q.daemon.run(
+        "sendqctl", "show", "X3").stdout
 
 
 @pytest.mark.parametrize("options,count", [(["-q"], 1150), (["-qIX1"], 2150)])

@@ -202,6 +202,92 @@ def test_refused(mqueue, name):
     assert q.names() == sorted(["dfX1", prefix + "X1"])
 
 
+# What sendmail's submission program leaves: files of who submitted, which its
+# group may write, as it may the directory.
+CLIENT = {
+    "of sendmail's submission program": ((4321, 4322), 0o2770, (8, 4322)),
+    "its own files": ((4321, 4322), 0o2770, (4321, 4322)),
+    "of root": ((0, 4322), 0o2770, (8, 4322)),
+}
+
+
+@pytest.mark.parametrize("name", CLIENT)
+def test_client_queue(mqueue, name):
+    owner, mode, file_owner = CLIENT[name]
+    q = mqueue(owner, mode)
+    q.add("X1", "u@y.test", file_owner, 0o660)
+    q.add("X2", "defer@y.test", file_owner, 0o660)
+    q.add("X3", "other@y.test", (8, 8), 0o660)
+    os.chmod(q.path / "dfX1", 0o660)
+    os.chmod(q.path / "dfX2", 0o660)
+    done = q.run()
+    assert "u@y.test... Sent" in done.stdout, done.stdout + done.stderr
+    # Another group's cannot be read.
+    assert q.got() == ["u@y.test"]
+    assert q.names() == ["dfX2", "dfX3", "qfX2", "qfX3"]
+    assert (q.path / "qfX2").stat().st_uid == owner[0]
+    (q.path / "dfX3").unlink()
+    # Written anew it is still the same message.
+    done = q.daemon.run("sendmail", "-v", "-Qspam", "-qIX2", f"-oQ{q.path}")
+    assert done.stdout.endswith('X2: Quarantined with "spam"\n1 change\n')
+    assert q.daemon.run("sendmail", "-v", "-Q", "-qQ",
+                        f"-oQ{q.path}").stdout.endswith("1 change\n")
+    q.add("X4", "u@y.test", file_owner, 0o660)
+    done = q.daemon.run("sendmail", "-v", "-Qspam", "-qIX4", f"-oQ{q.path}")
+    assert done.stdout.endswith("1 change\n"), done.stdout
+    os.rename(q.path / "hfX4", q.path / "qfX4")
+    q.daemon.run("sendqctl", "import", q.path, "--recipient",
+                 "defer@y.test")
+    assert "dfX2" not in q.names()
+
+
+# In a directory that others may write to: what else must be as it is.
+LINKED = {
+    "a control file with another name": (["qfX1"], {}),
+    "a data file with another name": (["dfX1"], {}),
+    "a data file of another owner": ([], {"dfX1": (0, 4322)}),
+}
+
+
+@pytest.mark.parametrize("name", LINKED)
+@pytest.mark.parametrize("mode,is_sent", [(0o2770, False), (0o2750, True)])
+def test_what_others_may_have_made(mqueue, name, mode, is_sent):
+    linked, owners = LINKED[name]
+    q = mqueue((4321, 4322), mode, 'user-queue = "4321"\n')
+    q.add("X1", "u@y.test", (8, 4322), 0o640 if is_sent else 0o660)
+    (q.path / "dfX1").chmod(0o640)
+    for file in linked:
+        os.link(q.path / file, q.path.parent / "other")
+    for file, owner in owners.items():
+        os.chown(q.path / file, *owner)
+    q.run()
+    assert q.got() == (["u@y.test"] if is_sent else [])
+    assert q.names() == ([] if is_sent else ["QfX1", "dfX1"])
+
+
+def test_move(mqueue):
+    """sendqctl uses the same files as a run does, and goes nowhere else."""
+    q = mqueue((4321, 4322), 0o2750, 'user-queue = "4321"\n')
+    q.add("X1", "u@y.test", (0, 0), 0o600)
+    q.add("X2", "v@y.test", (4321, 4322), 0o640)
+    q.daemon.run("sendqctl", "import", q.path)
+    assert q.names() == []
+    listed = q.daemon.run("sendqctl", "list").stdout
+    assert "u@y.test" in listed and "v@y.test" in listed
+    q.add("X3", "w@y.test", (0, 0), 0o600)
+    q.daemon.run("sendqctl", "export", q.path, "--id", "X1")
+    assert q.names() == ["dfX1", "dfX3", "qfX1", "qfX3"]
+    assert (q.path / "qfX1").stat().st_uid == 4321
+    if MODE == "asan":
+        return
+    outside = q.path.parent / "outside"
+    shutil.move(q.path / "dfX3", outside)
+    (q.path / "dfX3").symlink_to(outside)
+    q.daemon.run("sendqctl", "import", q.path, check=False)
+    assert "X3" not in q.daemon.run("sendqctl", "list").stdout
+    assert outside.read_text() == "body\n"
+
+
 @pytest.mark.skipif(MODE == "asan", reason="nothing is walled off there")
 @pytest.mark.parametrize("part", ["df", "qf"])
 def test_nothing_outside(mqueue, part):

@@ -507,10 +507,10 @@ def test_source_routes_are_passed_over(relay):
 
 
 @pytest.mark.parametrize("name", ["Postmaster", "postmaster", "POSTMASTER",
-                                  "PostMaster@y.test"])
+                                  "PostMaster@y.test", "Postmaster@Relay.test"])
 def test_postmaster(relay, name):
-    """4.5.1: without a domain and in any case."""
-    wanted = name if "@" in name else "chief@y.test"
+    """4.5.1: without a domain or at ours, in any case."""
+    wanted = name if "@y" in name else "chief@y.test"
     assert through(relay, PLAIN, recipients=(name,))[1] == [wanted]
 
 

@@ -59,6 +59,27 @@ def test_damaged(queue, case):  # noqa: F811
     assert done.returncode == (status if again else 0)
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_damaged_in_silence(queue, case):  # noqa: F811
+    """What a run without -v has set aside is told of, what was there before
+    is not."""
+    edit, line, status, left = CASES[case]
+    q = queue([])
+    q.up()
+    mqueue = q.path / "mqueue"
+    for name in "qfX1", "qfX2", "QfX9":
+        put(mqueue, name, [f"u{name[3:]}@y.test"])
+    edit(mqueue)
+    spoil("QfX9", lambda t: t.replace("Sa@", "Wfoo bar\nSa@"))(mqueue)
+    for run in range(2):
+        done = q.run("-q", f"-oQ{mqueue}")
+        again = run == 0 or left == "qfX1"
+        assert (done.stdout, done.returncode, done.stderr) == (
+            (line, status, "") if again else ("", 0, ""))
+    assert {left, "QfX9"} <= set(names(mqueue))
+    assert sent(q) == ["u2@y.test"]
+
+
 def test_lost_and_still_bad(queue):  # noqa: F811
     q = queue([])
     mqueue = q.path / "mqueue"

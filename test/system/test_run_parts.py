@@ -113,12 +113,12 @@ def test_stopped_in_our_spool(queue, is_running):
     assert q.run("-qQvirus").returncode == 0
     assert q.run("-qQ", "-qRu@").returncode == 0
     assert [r for r in sent(q) if r != "w@y.test"] == ["u@y.test"]
-    done = q.run("-v", "-qQstopped by")
+    done = q.run("-v", "-qQspam")
     assert "(sequence 1 of 2)" in done.stdout
     assert [r for r in sent(q) if r != "w@y.test"] == ["u@y.test", "v@y.test"]
     # What was deferred is stopped as before.
     shown = q.run("-bp", "-qQ").stdout
-    assert "defer@y.test" in shown and "QUARANTINE" in shown
+    assert "defer@y.test" in shown and "QUARANTINE: spam\n" in shown
     assert "try later" in shown
     assert q.run("-q").returncode == 0
     assert "defer@y.test" in q.run("-bp", "-qQ").stdout

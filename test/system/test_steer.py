@@ -12,8 +12,9 @@ import time
 
 import pytest
 
-from harness import (BIN, IS_LIMITED, MODE, ROOT, Daemon, Sink, free_port, site, tool,
-                     wait_until)
+from apart import apart
+from harness import (BIN, IS_LIMITED, MODE, ROOT, Daemon, Sink, free_port,
+                     site, tool, wait_until)
 
 BODY = b"Subject: x\r\n\r\nbody\r\n"
 HELD = site("ship7", "ship7.test", "smtp://127.0.0.1:9")
@@ -322,8 +323,17 @@ def fill(port, recipients):
 
 
 # Of ship7.test, b.test, dead.test and slow.test.
-LOADS = (1300, 200, 540, 100) if IS_LIMITED else (12500, 2000, 5400, 100)
+LOADS = ((12500, 2000, 5400, 100) if not IS_LIMITED else
+         (7000, 1000, 2000, 100) if os.environ.get("SENDQ_LONG") else
+         (1300, 200, 540, 100))
 ALL = sum(LOADS)
+PART = 1500 if IS_LIMITED else ALL  # in one life of the daemon
+
+
+def fill_part(d, recipients):
+    d.start()
+    fill(d.port, recipients)
+    d.stop()
 
 
 @pytest.fixture(scope="module")
@@ -341,11 +351,13 @@ def full(tmp_path_factory):
         'site = ( { name = "ship7", domains = [ "ship7.test", "b.test" ],\n'
         '  hold = true, route = "smtp://127.0.0.1:9" } )\n' % slow.port)
     d = Daemon(place, "holder", settings)
-    d.start()
+    recipients = [f"u{n}@{domain}.test"
+                  for domain, load in zip(("ship7", "b", "dead", "slow"),
+                                          LOADS) for n in range(load)]
     try:
-        fill(d.port, [f"u{n}@{domain}.test"
-                      for domain, load in zip(("ship7", "b", "dead", "slow"),
-                                              LOADS) for n in range(load)])
+        for n in range(0, ALL, PART):
+            apart(fill_part, d, recipients[n:n + PART])
+        d.start()
         d.run("sendqctl", "hold", "--domain", "b.test")
         wait_until("deferrals", lambda: len(
             listing(d, "--domain", "slow.test", "--larger", "1")) == 100 and
@@ -432,7 +444,8 @@ def test_a_listing_streams(full, place):
                     tool_kb = memory(tool_.pid, "VmHWM")
         whole = time.monotonic() - began
         assert count == ALL
-        assert first < whole / 4
+        # With few messages it is the start of the tool that takes the time.
+        assert IS_LIMITED or first < whole / 4
         # Sanitizers keep what was freed.
         if "asan" in MODE:
             return
@@ -485,6 +498,9 @@ def test_completion(holder):
     assert complete(holder, "top", "--sort", "") == ["count", "bytes", "age"]
     assert complete(holder, "-c", str(holder.config), "release",
                     "sh") == ["ship7"]
+    assert complete(holder, "import", "--s") == ["--sender", "--site"]
+    spool = str(holder.spool)
+    assert spool in complete(holder, "export", spool[:-1])
     # All commands and options that the help knows, and no others.
     text = holder.run("sendqctl", "--help").stdout
     offered = set(complete(holder, ""))

@@ -157,7 +157,9 @@ def test_socket_speaks_smtp(daemon):
     d = daemon("holder", held('message-size-max = "10k"\n'))
     with Local(socket_of(d)) as r, Raw(d.port, greeting=False) as other:
         assert r.reply() == other.reply() == "220 holder.test ESMTP sendq"
-        assert r.ask("EHLO c") == other.ask("EHLO c")
+        # And one extension more, for users of this host.
+        assert [line for line in r.ask("EHLO c").splitlines()
+                if line != "250-XFINAL"] == other.ask("EHLO c").splitlines()
         assert r.ask("MAIL FROM:<> SIZE=10241").startswith("552 5.3.4")
         # Who it is, it does not say itself.
         assert r.ask("MAIL FROM:<> XUID=0").startswith("555 5.5.4")

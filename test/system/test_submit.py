@@ -223,8 +223,8 @@ def test_refused_recipients(make, hop, tmp_path, mode, status, text,
     d = make(routed(hop)).start()
     kept = tmp_path / "dead.letter"
     done = hand_in(d, *mode, "-f", "a@a.test", f"-ODeadLetterDrop={kept}",
-                   "bad@@addr", data=MESSAGE)
-    printed = (f"bad@@addr... User unknown\n{kept}... Saved message in "
+                   "ba..d@addr", data=MESSAGE)
+    printed = (f"ba..d@addr... User unknown\n{kept}... Saved message in "
                f"{kept}\n")
     assert (done.returncode, done.stdout.decode()) == (
         status, printed if is_kept else "")
@@ -236,16 +236,16 @@ def test_refused_recipients(make, hop, tmp_path, mode, status, text,
     if mode in (("-oem",), ("-oee",)):
         sender, recipients, content = one(hop)
         assert (sender, recipients) == ("", ["a@a.test"])
-        assert b"bad@@addr" in content and b"Subject: hello" in content
+        assert b"ba..d@addr" in content and b"Subject: hello" in content
 
 
 def test_good_recipients_get_it_all_the_same(up, tmp_path):
     d, sink = up
     done = hand_in(d, f"-ODeadLetterDrop={tmp_path}/d", "-f", "a@a.test",
                    "bad@@x", "b@b.test", "c@c.test <")
-    assert done.returncode == 67
+    assert done.returncode == 64
     assert done.stdout.decode().splitlines()[:3] == [
-        "bad@@x... User unknown", "c@c.test <... Unbalanced '<'",
+        "bad@@x... Invalid route address", "c@c.test <... Unbalanced '<'",
         "c@c.test <... User unknown"]
     assert one(sink)[1] == ["b@b.test"]
 
@@ -277,7 +277,7 @@ def test_command_lines(up):
     d, _ = up
     for arguments, status, text in (
             ((), 64, "Recipient names must be specified\n"),
-            (("-Z", "x"), 64, "sendmail: illegal option -- Z\n"),
+            (("-Z", "x"), 64, f"{BIN}/sendmail: illegal option -- Z\n"),
             (("-ONoSuch=1", "x"), 70, "readcf: unknown option name NoSuch\n"),
             (("-q", "-bs"), 64, "550 Can not use -q with -bs\n"),
             (("-C/nonexistent", "x"), 72, "/nonexistent: line 0: cannot open: "
@@ -285,6 +285,48 @@ def test_command_lines(up):
         done = hand_in(d, *arguments)
         assert (done.returncode, done.stdout.decode()) == (status, text)
     assert hand_in(d, "--help").returncode == 0
+
+
+# What sendmail says of each, and its exit status.
+MISTAKES = [
+    ("a@@b", 64, "Invalid route address"),
+    ("a@b@c", 64, "Invalid route address"),
+    ("bob@", 64, "Hostname required"),
+    ("@y.test", 64, "User address required"),
+    ("bob@y..test", 68, "Invalid host name"),
+    ("|/bin/true", 64, "Cannot mail directly to programs"),
+    ("/dev/null", 64, "Cannot mail directly to files"),
+    (":include:/dev/null", 64, "Cannot mail directly to :include:s"),
+]
+
+
+def test_recipients_that_are_none(up):
+    d, _ = up
+    for word, status, why in MISTAKES:
+        done = hand_in(d, "-oeq", "-f", "a@a.test", word)
+        assert (done.returncode, done.stdout) == (status, b""), word
+        done = hand_in(d, "-f", "<>", "-ODeadLetterDrop=/dev/null", word)
+        assert done.returncode == status, word
+        assert done.stdout.decode().startswith(f"{word}... {why}\n"), word
+        assert b"User unknown" not in done.stdout, word
+
+
+def test_fields_and_dots(up):
+    """An empty field is no field; the root's dot is no part of a name; two
+    dots are one unless dots are ordinary."""
+    d, sink = up
+    text = (b"From:\nDate:\nMessage-Id: \nApparently-To: b@b.test.\n\n"
+            b"..\n...x\n.y\n")
+    assert hand_in(d, "-t", "-f", "a@a.test", data=text).returncode == 0
+    sender, recipients, content = one(sink)
+    head, body = content.split(b"\r\n\r\n", 1)
+    assert recipients == ["b@b.test"] and body == b".\r\n..x\r\n.y\r\n"
+    for name in (b"from", b"date", b"message-id"):
+        values = re.findall(rb"(?im)^%s:(.*)\r?$" % name, head)
+        assert len(values) == 1 and len(values[0].strip()) > 5, head
+    sink.messages.clear()
+    assert hand_in(d, "-ti", "-f", "a@a.test", data=text).returncode == 0
+    assert one(sink)[2].endswith(b"\r\n\r\n..\r\n...x\r\n.y\r\n")
 
 
 def test_smtp_on_standard_input(up):

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from harness import BIN, site, tool, wait_until
+from harness import BIN, Raw, site, tool, wait_until
 
 PLAIN = b"Subject: x\r\n\r\nbody\r\n"
 HELD = site("ship7", "ship7.test", "smtp://127.0.0.1:9")
@@ -80,12 +80,57 @@ def test_sites_and_release(daemon, sink):
     assert d.run("sendqctl", "release", "nosuch", check=False).returncode != 0
 
 
+def test_sites_have_one_order(daemon):
+    """That of their names, with and without a daemon."""
+    d = daemon("holder", "site = (" + ", ".join(
+        f'{{ name = "{name}", domains = [ "{name}.test" ], hold = true, '
+        'route = "smtp://127.0.0.1:9" }' for name in ("ship", "boat", "yawl")
+    ) + ")\n")
+    shown = d.run("sendqctl", "--json", "sites").stdout
+    d.stop()
+    assert shown == d.run("sendqctl", "--json", "sites").stdout
+    assert re.findall(r'"name":"(\w+)"', shown) == ["boat", "ship", "yawl"]
+
+
+@pytest.mark.parametrize("options", [["list"], ["--json", "list"], ["sites"]])
+@pytest.mark.parametrize("is_up", [True, False])
+def test_a_full_disk_is_told(holder, options, is_up):
+    """Whoever reads what was written must not take it for the whole queue."""
+    if not is_up:
+        holder.stop()
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run(
+            [str(BIN / "sendqctl"), "-c", str(holder.config), *options],
+            stdout=full, stderr=subprocess.PIPE, timeout=20)
+    assert result.returncode == os.EX_IOERR
+
+
 def test_list_as_json(holder):
     lines = holder.run("sendqctl", "--json", "list").stdout.splitlines()
     items = [json.loads(line) for line in lines]
     assert [item["sender"] for item in items] == ["alice@example.com", ""]
     assert items[1]["recipients"][1]["address"] == "carol@ship7.test"
     assert items[1]["recipients"][1]["lane"] == "held"
+
+
+def test_json_is_ascii_whatever_the_addresses(daemon):
+    """One item is one line for who goes by other line ends than LF, too."""
+    d = daemon("odd", HELD)
+    wanted = ["\u00fc\u20ac@ship7.test", "a\u2028b@ship7.test",
+              '"a\\"b"@ship7.test']
+    with Raw(d.port) as r:
+        r.ask("EHLO c")
+        for address in wanted:
+            for line in (f"MAIL FROM:<{address}> SMTPUTF8",
+                         f"RCPT TO:<{address}>", "DATA"):
+                assert r.ask(line)[0] in "23"
+            r.send(PLAIN + b".\r\n")
+            assert r.reply().startswith("250")
+    text = d.run("sendqctl", "--json", "list").stdout
+    assert text.isascii()
+    items = [json.loads(line) for line in text.splitlines()]
+    assert [item["sender"] for item in items] == wanted
+    assert [item["recipients"][0]["address"] for item in items] == wanted
 
 
 def test_hold_free_delete(holder):
@@ -163,6 +208,42 @@ def test_help(place):
     text = tool("sendqd", "--help-settings").stdout
     for name in ("hostname", "relay-from", "release-time", "control-socket"):
         assert name in text
+
+
+@pytest.mark.parametrize("name", ["control", "submission"])
+def test_a_file_in_the_place_of_a_socket_stays(daemon, place, name):
+    """Only the socket of a daemon that is gone is removed."""
+    d = daemon("odd", HELD, start=False)
+    for_socket = place / "odd-run" / name
+    for_socket.parent.mkdir()
+    for_socket.write_text("precious")
+    result = subprocess.run([str(BIN / "sendqd"), "-c", str(d.config)],
+                            capture_output=True, text=True, timeout=30)
+    assert result.returncode == os.EX_CANTCREAT
+    assert f"{name}-socket-failed" in result.stderr
+    assert for_socket.read_text() == "precious"
+
+
+def test_a_directory_of_others_is_no_spool(daemon, place):
+    """Such as a queue of sendmail's without "mqueue:" before it; but the top
+    of a file system is one."""
+    d = daemon("odd", HELD, start=False)
+    d.spool.mkdir(mode=0o755)
+    (d.spool / "lost+found").mkdir()
+    (d.spool / "qfxAM1234").write_text("V8\n")
+    before = d.spool.stat()
+    result = subprocess.run([str(BIN / "sendqd"), "-c", str(d.config)],
+                            capture_output=True, text=True, timeout=30)
+    assert result.returncode == os.EX_CANTCREAT
+    assert re.search(r"spool-failed .*\"Directory not empty\"", result.stderr)
+    after = d.spool.stat()
+    assert (before.st_mode, before.st_uid) == (after.st_mode, after.st_uid)
+    assert len(list(d.spool.iterdir())) == 2
+    (d.spool / "qfxAM1234").unlink()
+    d.start()
+    d.stop()
+    (d.spool / "notes").write_text("of the administrator")
+    d.start()
 
 
 def test_a_second_daemon_on_one_spool_says_so(holder):

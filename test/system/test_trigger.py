@@ -259,6 +259,7 @@ OFFERS = "250-far.test\r\n250 ETRN"
     ("220 hi", OFFERS, "451 later", 75),
     ("220 hi", OFFERS, "458 later", 75),
     ("220 hi", OFFERS, "421 closing", 75),
+    ("220 hi", OFFERS, "221 closing", 75),
     ("421 busy", OFFERS, "250 x", 75),
     ("220 hi", OFFERS, "459 no", 77),
     ("220 hi", OFFERS, "530 login", 77),

@@ -45,6 +45,16 @@ apart_is_needed(void)
 	       limit.rlim_cur < APART_BELOW;
 }
 
+size_t
+apart_scale(size_t load)
+{
+#ifdef __SANITIZE_ADDRESS__
+	return apart_is_needed() ? load / 4 : load;
+#else
+	return load;
+#endif
+}
+
 /* True if a child was ended because it used all the time that it had, where
    that says nothing: a program with sanitizers is several times slower, and the
    same test runs to its end without them. */

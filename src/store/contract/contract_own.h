@@ -33,6 +33,11 @@ void contract_alarm_by_destination(void **state);
 void contract_alarm_again(void **state);
 void contract_alarm_stopped(void **state);
 
+/* reason.c */
+void reason_is_kept(void **state);
+void reason_of_many_rows(void **state);
+void reason_limits(void **state);
+
 /* limits.c */
 void contract_read_sizes(void **state);
 void contract_read_out_of_range(void **state);
@@ -85,5 +90,6 @@ void steer_move_refuses(void **state);
 void steer_lease(void **state);
 void steer_lease_slices(void **state);
 void steer_lease_behind(void **state);
+void steer_lease_content(void **state);
 
 #endif

@@ -255,10 +255,12 @@ kit_settle(struct store *store, const char *id, const char *destination,
 	return error;
 }
 
-int
-kit_change_filter(struct store *store, enum store_change change, bool is_dry,
-    const struct store_filter *filter, size_t *changed_out, size_t *leased_out)
+/* Carries out, slice by slice, what LIKE asks for. */
+static int
+kit_change_all(struct store *store, const struct store_request *like,
+    size_t *changed_out, size_t *leased_out)
 {
+	bool is_dry = like->u.change.is_dry;
 	uint64_t key = 0;
 	int error;
 
@@ -266,9 +268,7 @@ kit_change_filter(struct store *store, enum store_change change, bool is_dry,
 	do {
 		struct store_request *request = store_request_new(STORE_CHANGE);
 
-		request->u.change.change = change;
-		request->u.change.filter = *filter;
-		request->u.change.is_dry = is_dry;
+		request->u.change = like->u.change;
 		request->u.change.after_key = key;
 		error = kit_run(store, request)->error;
 		assert_true(is_dry ||
@@ -279,6 +279,28 @@ kit_change_filter(struct store *store, enum store_change change, bool is_dry,
 		store_request_free(request);
 	} while (error == 0 && key != 0);
 	return error;
+}
+
+int
+kit_change_filter(struct store *store, enum store_change change, bool is_dry,
+    const struct store_filter *filter, size_t *changed_out, size_t *leased_out)
+{
+	const struct store_request like = {.u.change.change = change,
+	    .u.change.filter = *filter,
+	    .u.change.is_dry = is_dry};
+
+	return kit_change_all(store, &like, changed_out, leased_out);
+}
+
+int
+kit_hold(struct store *store, const struct store_filter *filter,
+    const char *reason, size_t *changed_out, size_t *leased_out)
+{
+	const struct store_request like = {.u.change.change = STORE_CHANGE_HOLD,
+	    .u.change.filter = *filter,
+	    .u.change.reason = str_from(reason)};
+
+	return kit_change_all(store, &like, changed_out, leased_out);
 }
 
 int
@@ -377,6 +399,8 @@ kit_put_found(struct buf *out, const struct store_found *found)
 	    KIT_U(found->arrival_ms), KIT_U(found->arrival_wall_ms),
 	    KIT_U(found->expire_ms), KIT_U(found->content_size));
 	kit_put_envelope(out, &found->envelope);
+	if (found->reason.size > 0)
+		kit_put(out, " reason=%.*s", STR_ARG(found->reason));
 	for (size_t i = 0; i < found->row_count; i++) {
 		const struct store_found_row *row = &found->rows[i];
 
@@ -385,7 +409,8 @@ kit_put_found(struct buf *out, const struct store_found *found)
 		    " orcpt=%.*s notify=%d at=%.*s status=%.*s",
 		    row->index, row->lane, row->is_leased, row->attempts,
 		    KIT_U(row->due_ms), STR_ARG(row->recipient.address),
-		    STR_ARG(row->recipient.orcpt), row->recipient.notify,
+		    STR_ARG(row->recipient.orcpt),
+		    mail_recipient_bits(&row->recipient),
 		    STR_ARG(row->destination), STR_ARG(row->status));
 		if (row->alarm_ms > 0)
 			kit_put(out, " alarm=%llu told=%d",

@@ -358,5 +358,9 @@ contract_take_refuses(void **state)
 	request->u.take.count = 1;
 	request->u.take.inline_max = STORE_BLOCK + 1;
 	assert_int_equal(kit_finish(kit->store, request), -EINVAL);
+	request = store_request_new(STORE_LEASE);
+	request->u.lease.count = 1;
+	request->u.lease.inline_max = STORE_BLOCK + 1;
+	assert_int_equal(kit_finish(kit->store, request), -EINVAL);
 	kit_expect_take(kit->store, "x.org", false, 1, "A");
 }

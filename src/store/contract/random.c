@@ -89,6 +89,7 @@ contract_random_message(struct contract_side *side, const char *id)
 		    contract_domain(side));
 		kit_set_row(message, i, address, destination,
 		    contract_below(side, 8) == 0 || destination[1] == '1');
+		message->rows[i].recipient.is_expanded = i % 3 == 1;
 		if (contract_below(side, 4) > 0)
 			message->rows[i].alarm_ms =
 			    side->now_ms + contract_below(side, 20) * 1000;
@@ -223,7 +224,7 @@ contract_put_lease(struct contract_side *side, const struct store_lease *lease)
 		    STR_ARG(lease->rows[i].status),
 		    STR_ARG(lease->rows[i].recipient.address),
 		    STR_ARG(lease->rows[i].recipient.orcpt),
-		    lease->rows[i].recipient.notify,
+		    mail_recipient_bits(&lease->rows[i].recipient),
 		    STR_ARG(lease->rows[i].domain));
 	kit_put(&side->out, "\n");
 }
@@ -247,10 +248,17 @@ contract_keep_leases(
 	}
 }
 
+static size_t
+contract_inline_max(struct contract_side *side)
+{
+	static const size_t sizes[] = {0, 100, STORE_BLOCK};
+
+	return sizes[contract_below(side, 3)];
+}
+
 static void
 contract_do_take(struct contract_side *side)
 {
-	static const size_t inline_sizes[] = {0, 100, STORE_BLOCK};
 	struct store_request *request = store_request_new(STORE_TAKE);
 	const char *destination = contract_destination(side);
 	struct str domains[2];
@@ -263,7 +271,7 @@ contract_do_take(struct contract_side *side)
 	    contract_below(side, 2) ? 0 : contract_below(side, 3);
 	request->u.take.is_released = contract_below(side, 2) > 0;
 	request->u.take.count = contract_below(side, 5);
-	request->u.take.inline_max = inline_sizes[contract_below(side, 3)];
+	request->u.take.inline_max = contract_inline_max(side);
 	if (side->lease_count + 4 > CONTRACT_LEASES_MAX)
 		request->u.take.count = 0;
 	kit_run(side->store, request);
@@ -497,14 +505,19 @@ contract_do_change(struct contract_side *side)
 	char id[STORE_ID_MAX + 1];
 	struct store_filter filter = contract_random_filter(side, id);
 	bool is_dry = contract_below(side, 4) == 0;
-	size_t changed, leased;
+	size_t changed, leased, reason = contract_below(side, 4);
 	int error;
 
 	/* Else there would soon be nothing left. */
 	if (filter.id.size == 0 && filter.destination.size == 0)
 		filter.destination = str_from(contract_destination(side));
-	error = kit_change_filter(
-	    side->store, change, is_dry, &filter, &changed, &leased);
+	if (change == STORE_CHANGE_HOLD && !is_dry && reason < 2)
+		error = kit_hold(side->store, &filter,
+		    reason == 0 ? "spam" : "looks like \"spam\"", &changed,
+		    &leased);
+	else
+		error = kit_change_filter(
+		    side->store, change, is_dry, &filter, &changed, &leased);
 	kit_put(&side->out, "change %d: %d %zu %zu\n", change, error, changed,
 	    leased);
 }
@@ -551,6 +564,7 @@ contract_do_lease(struct contract_side *side)
 	    str_from(contract_destination(side));
 	request->u.lease.count = contract_below(side, 5);
 	request->u.lease.from_index = (uint32_t)contract_below(side, 3);
+	request->u.lease.inline_max = contract_inline_max(side);
 	if (side->lease_count + 4 > CONTRACT_LEASES_MAX)
 		request->u.lease.count = 0;
 	kit_run(side->store, request);

@@ -48,6 +48,9 @@ store_contract_run(
 	    CONTRACT_TEST(contract_change_lanes),
 	    CONTRACT_TEST(contract_change_leaves_leased),
 	    CONTRACT_TEST(contract_change_in_slices),
+	    CONTRACT_TEST(reason_is_kept),
+	    CONTRACT_TEST(reason_of_many_rows),
+	    CONTRACT_TEST(reason_limits),
 	    CONTRACT_TEST(contract_clock),
 	    CONTRACT_TEST(contract_alarm_in_order),
 	    CONTRACT_TEST(contract_alarm_by_destination),
@@ -65,6 +68,7 @@ store_contract_run(
 	    CONTRACT_TEST(steer_lease),
 	    CONTRACT_TEST(steer_lease_slices),
 	    CONTRACT_TEST(steer_lease_behind),
+	    CONTRACT_TEST(steer_lease_content),
 	};
 
 	for (size_t i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)

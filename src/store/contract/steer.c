@@ -423,6 +423,36 @@ steer_lease(void **state)
 	kit_expect_take(kit->store, "d", true, 9, "");
 }
 
+/* What is no longer than was asked for comes with the lease. */
+void
+steer_lease_content(void **state)
+{
+	static const size_t most[] = {9, 10, STORE_BLOCK, 0};
+	struct kit *kit = *state;
+	char *bytes = kit_content("A", 0, 10);
+	struct store_result untried = {0, STORE_UNTRIED, 0, STR("")};
+	const struct kit_row rows[] = {{"u@d.org", "d", false}, {NULL}};
+
+	assert_int_equal(
+	    kit_append(kit->store, kit_message("A", 1, 10, rows)), 0);
+	for (size_t i = 0; i < sizeof(most) / sizeof(most[0]); i++) {
+		struct store_request *request = store_request_new(STORE_LEASE);
+		struct str want = str_of(bytes, most[i] < 10 ? 0 : 10);
+
+		request->u.lease.filter.id = STR("A");
+		request->u.lease.count = 1;
+		request->u.lease.inline_max = most[i];
+		assert_int_equal(kit_run(kit->store, request)->error, 0);
+		assert_int_equal(request->u.lease.lease_count, 1);
+		assert_true(
+		    str_equal(request->u.lease.leases[0].content, want));
+		store_request_free(request);
+		assert_int_equal(
+		    kit_settle(kit->store, "A", "d", untried, NULL), 0);
+	}
+	free(bytes);
+}
+
 /* The rows behind a lease that was full, though it left some. */
 void
 steer_lease_behind(void **state)

@@ -51,6 +51,7 @@ mq_release(struct mqueue *mq, struct mq_entry *entry)
 		os_close(mq->os, entry->file);
 	entry->file = NULL;
 	entry->is_tried = entry->is_changed = false;
+	entry->is_settled = entry->is_unwritten = false;
 }
 
 static void
@@ -64,7 +65,6 @@ mq_entry_free(struct mqueue *mq, struct mq_entry *entry)
 		if (mq->stale[i] == entry)
 			mq->stale[i] = NULL;
 	free(entry->data_path);
-	free(entry->reason);
 	free(entry->map);
 	free(entry);
 }
@@ -112,28 +112,19 @@ mq_has_lock_file(struct mqueue *mq, const struct mq_entry *entry)
 static int
 mq_hold_content(struct mqueue *mq, struct mq_entry *entry)
 {
-	struct qf_problem problem;
 	struct os_status status;
-	struct arena arena;
-	struct buf text;
-	struct qf q;
 	char path[MQ_PATH_MAX];
 	int error;
 
-	mq_data_path(path, entry);
-	error = os_status(mq->os, path, &status);
-	if (error < 0 || entry->is_measured)
+	if (!entry->is_measured) {
+		error = mq_measure(mq, entry);
+		/* It is not wanted now. */
+		if (error == 0 && entry->message->content_size > mq->inline_max)
+			mq_reader_free(mq, entry);
 		return error;
-	buf_init(&text, QF_FILE_MAX);
-	error = mq_read_file(mq->os, entry->file, &text);
-	arena_init(&arena, QF_ARENA_SIZE(buf_size(&text)));
-	if (error == 0)
-		error = qf_read(buf_str(&text), &arena, &q, &problem);
-	if (error == 0)
-		error = mq_measure(mq, entry, &q);
-	arena_fini(&arena);
-	buf_fini(&text);
-	return error;
+	}
+	mq_data_path(path, entry);
+	return os_status(mq->os, path, &status);
 }
 
 /* Locks the control file of an entry that nobody leased yet: 0 or -errno. */
@@ -171,9 +162,45 @@ mq_is_want(int error)
 	       error == -ENFILE;
 }
 
-/* Writes what the request changed, and gives up what is not leased.  Where
-   there is no room the index goes back to what the file says; of what is leased
-   the change is written later. */
+/* There was no room for a change.  What was delivered must not come back, so
+   that stays in the index, under its lock, until it can be written; so does a
+   change of what is leased.  Of others the index goes back to what the file
+   says, and the request has failed. */
+static void
+mq_keep_change(struct mqueue *mq, struct mq_entry *entry, int error)
+{
+	if (!entry->is_settled && entry->message->lease_count == 0) {
+		mq->write_error = error;
+		entry->is_changed = false;
+		mq_set_stale(mq, entry);
+		return;
+	}
+	if (!entry->is_unwritten)
+		log_event(LOG_ERROR, "mqueue-unwritten", entry->message->id,
+		    "error=%s", strerror(-error));
+	entry->is_unwritten = true;
+	mq->write_mono_ms = os_mono_ms(mq->os) + MQ_WRITE_AGAIN_MS;
+}
+
+/* Writes what was changed of one message. */
+static void
+mq_write_entry(struct mqueue *mq, struct mq_entry *entry)
+{
+	int error;
+
+	if (entry->is_unwritten && os_mono_ms(mq->os) < mq->write_mono_ms)
+		return;
+	error = mq_rewrite(mq, entry);
+	if (mq_is_want(error)) {
+		mq_keep_change(mq, entry, error);
+		return;
+	}
+	if (error < 0)
+		mq_fatal(mq, "write", entry->message->id, error);
+	entry->is_changed = entry->is_settled = entry->is_unwritten = false;
+}
+
+/* Writes what the request changed, and gives up what is not leased. */
 static void
 mq_write_held(struct mqueue *mq)
 {
@@ -181,19 +208,10 @@ mq_write_held(struct mqueue *mq)
 
 	DL_FOREACH_SAFE(mq->held, entry, next)
 	{
-		bool is_leased = entry->message->lease_count > 0;
-		int error = 0;
-
 		if (entry->is_changed && !mq->is_dead)
-			error = mq_rewrite(mq, entry);
-		if (mq_is_want(error))
-			mq->write_error = error;
-		else if (error < 0)
-			mq_fatal(mq, "write", entry->message->id, error);
-		entry->is_changed = error < 0 && is_leased;
-		if (error < 0 && !is_leased)
-			mq_set_stale(mq, entry);
-		if (!is_leased)
+			mq_write_entry(mq, entry);
+		if (entry->message->lease_count == 0 &&
+		    (!entry->is_changed || mq->is_dead))
 			mq_release(mq, entry);
 	}
 }
@@ -217,6 +235,7 @@ mq_hold(void *arg, struct ram_message *message)
 	if (error == 0)
 		return true;
 	entry->refused = mq->request_number;
+	entry->is_littered = true;
 	/* Gone, written anew, or without its data file; else another program
 	   has it, or we have no descriptor or no right for it. */
 	if (error == -ENOENT || error == -ESTALE || error == -EBADMSG)
@@ -229,16 +248,11 @@ mq_hold(void *arg, struct ram_message *message)
 static void
 mq_changed(void *arg, struct ram_message *message)
 {
-	struct mqueue *mq = arg;
 	struct mq_entry *entry = mq_entry_of(message);
 
 	CHECK(entry->file != NULL);
 	entry->is_changed = true;
-	if (mq->hold_reason.size == 0)
-		return;
-	free(entry->reason);
-	entry->reason =
-	    mem_copy_text(mq->hold_reason.data, mq->hold_reason.size);
+	(void)arg;
 }
 
 static void
@@ -391,10 +405,14 @@ mq_do_settle(struct mqueue *mq, struct store_request *request)
 	   a kill in between makes it a second time, never none. */
 	if (request->error == 0 && dsn != NULL)
 		request->error = mq_append(mq, dsn);
+	/* So that it is tried again, and not taken for undone. */
+	if (mq_is_want(request->error))
+		request->error = -ENOSPC;
 	if (request->error < 0)
 		return;
 	if (dsn != NULL)
 		mq_sync_names(mq);
+	mq_entry_of(message)->is_settled = true;
 	for (size_t i = 0; i < request->u.settle.result_count; i++)
 		mq_entry_of(message)->is_tried |=
 		    request->u.settle.results[i].outcome != STORE_UNTRIED;
@@ -413,6 +431,8 @@ mq_do_clock(struct mqueue *mq, struct store_request *request)
 	mq->offset_ms =
 	    (int64_t)(request->u.clock.queue_ms - os_wall_ms(mq->os));
 	mq->is_state_dirty = true;
+	if (request->u.clock.is_only_log)
+		return;
 	mq_scan(mq);
 	/* What another program had is free now, perhaps. */
 	DL_FOREACH(mq->ram->messages, message)
@@ -426,6 +446,7 @@ static void
 mq_do(struct mqueue *mq, struct store_request *request)
 {
 	request->error = 0;
+	mq->inline_max = store_inline_max(request);
 	switch (request->verb) {
 	case STORE_APPEND:
 		request->error = mq_append(mq, request->u.append.message);
@@ -458,11 +479,6 @@ mq_do(struct mqueue *mq, struct store_request *request)
 		mq->is_state_dirty = true;
 		return;
 	case STORE_CHANGE:
-		if (request->u.change.change == STORE_CHANGE_HOLD)
-			mq->hold_reason = request->u.change.reason;
-		ram_do(mq->ram, request);
-		mq->hold_reason = STR("");
-		return;
 	case STORE_MOVE:
 	case STORE_REHOLD:
 		ram_do(mq->ram, request);
@@ -487,6 +503,7 @@ static void
 mq_batch(struct store *store, struct store_request **requests, size_t count)
 {
 	struct mqueue *mq = mqueue_of(store);
+	struct store_totals totals;
 
 	for (size_t i = 0; i < count; i++) {
 		mq->request_number++;
@@ -506,10 +523,10 @@ mq_batch(struct store *store, struct store_request **requests, size_t count)
 	}
 	mq_sync(mq);
 	mq_state_write(mq);
-	for (size_t i = 0; i < count; i++) {
-		requests[i]->totals = ram_totals(mq->ram);
-		requests[i]->totals.found_count = mq->found_count;
-	}
+	totals = ram_totals(mq->ram);
+	totals.found_count = mq->found_count;
+	for (size_t i = 0; i < count; i++)
+		requests[i]->totals = totals;
 }
 
 static bool
@@ -554,11 +571,14 @@ mq_check(struct store *store)
 	{
 		entry = mq_entry_of(message);
 		CHECK(entry->message == message);
-		CHECK(!entry->is_changed || message->lease_count > 0);
-		CHECK((entry->file != NULL) == (message->lease_count > 0));
+		CHECK(!entry->is_changed || message->lease_count > 0 ||
+		      entry->is_unwritten);
+		CHECK(!entry->is_unwritten || entry->is_changed);
+		CHECK((entry->file != NULL) ==
+		      (message->lease_count > 0 || entry->is_unwritten));
 		CHECK(entry->is_changed ||
 		      entry->map_count == message->left_count);
-		leased += message->lease_count > 0;
+		leased += message->lease_count > 0 || entry->is_unwritten;
 	}
 	DL_FOREACH(mq->held, entry)
 	held++;
@@ -572,6 +592,11 @@ mq_close(struct store *store)
 	struct mq_stage *stage, *next;
 	struct mq_bad *bad, *after;
 
+	/* The last time that what found no room can be written. */
+	mq->write_mono_ms = 0;
+	mq_write_held(mq);
+	mq_sync(mq);
+	mq_removed_wait(mq);
 	HASH_ITER(hh, mq->stages, stage, next)
 	mq_stage_end(mq, stage, true);
 	HASH_ITER(hh, mq->bad, bad, after)
@@ -585,6 +610,7 @@ mq_close(struct store *store)
 	mq->ram->keeper = NULL;
 	mq->ram->store.ops->close(&mq->ram->store);
 	free(mq->directories);
+	free(mq->fresh);
 	free(mq->stale);
 	free(mq->hostname);
 	free(mq->group);

@@ -60,11 +60,12 @@ struct store_mqueue_options {
 	/* Put behind "@" where an address of a foreign file has no domain;
 	   empty = left as it is.  Copied. */
 	struct str hostname;
-	/* Only the directories below the base with this name, with digits
-	   behind it or not (a queue group); empty = all.  Copied. */
+	/* Only the directories in the base with this name, with digits behind
+	   it or not (a queue group); empty = no limit.  Copied. */
 	struct str group;
-	/* Without a group: only those whose names begin so ("q" of
-	   QueueDirectory=.../q*), and not the base; empty = all.  Copied. */
+	/* Without a group, with HAS_PREFIX: those whose names begin so ("q" for
+	   QueueDirectory=.../q*), and not the base.  Copied. */
+	bool has_prefix;
 	struct str prefix;
 	bool is_lost; /* see above */
 	/* What is not in the messages; the caller's; NULL = not kept. */
@@ -79,9 +80,11 @@ struct store_mqueue_options {
 /*
  * Opens the queue in the directory of OS, which stays the caller's and must
  * live longer.  Either it holds the files itself, or in qf/, df/ and xf/, or
- * its subdirectories are such directories (as with QueueDirectory=.../q*).  All
- * is read before it returns.  What is damaged is set aside and logged; that is
- * no error.  Any number of programs may have it open.  0 or -errno, logged.
+ * directories in it do (as with QueueDirectory=.../q*): these are looked at
+ * where a prefix or a group says so, or the base holds no control file now.
+ * New messages go to all of these by turns.  All is read before it returns.
+ * What is damaged is set aside and logged; that is no error.  Any number of
+ * programs may have it open.  0 or -errno, logged.
  *
  * Queue time is the wall clock's where there is no state: every message comes
  * back by STORE_FIND, with the lane READY, HELD or (quarantined) STOPPED, and

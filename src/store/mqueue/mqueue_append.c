@@ -32,9 +32,11 @@ struct mq_new {
 
 /* What an append would be refused for. */
 static int
-mq_append_check(struct mqueue *mq, const struct store_message *message,
-    const struct mq_stage *stage)
+mq_append_check(const struct mq_new *new)
 {
+	const struct store_message *message = new->message;
+	const struct mq_stage *stage = new->stage;
+	struct mqueue *mq = new->mq;
 	static const char *const prefixes[] = {"qf", "hf"};
 	struct ram_message *same;
 	struct os_status status;
@@ -51,7 +53,8 @@ mq_append_check(struct mqueue *mq, const struct store_message *message,
 	    (stage != NULL && stage->size != message->content_size))
 		return -EINVAL;
 	for (size_t i = 0; i < 2; i++) {
-		mq_path(path, mq->fresh->control, prefixes[i], message->id);
+		mq_path(
+		    path, new->directory->control, prefixes[i], message->id);
 		error = os_status(mq->os, path, &status);
 		if (error != -ENOENT)
 			return error == 0 ? -EEXIST : error;
@@ -267,10 +270,10 @@ mq_append(struct mqueue *mq, struct store_message *message)
 	int error;
 
 	new.stage = mq_stage_find(mq, message->id);
-	error = mq_append_check(mq, message, new.stage);
+	new.directory = new.stage != NULL ? new.stage->directory : mq_fresh(mq);
+	error = mq_append_check(&new);
 	if (error < 0)
 		return error;
-	new.directory = new.stage != NULL ? new.stage->directory : mq->fresh;
 	new.order = os_wall_ms(mq->os) * 1000;
 	if (new.order <= mq->ram->key_last)
 		new.order = mq->ram->key_last + 1;

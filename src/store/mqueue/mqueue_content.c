@@ -2,7 +2,8 @@
  * Content: what a control file and its data file are together, as it goes out
  * by SMTP.  A reader of a message remembers how far it is in the data file,
  * since a byte's place there says nothing of its place in the content; it is
- * made when it is first wanted, and few are kept.
+ * made when the size is to be known or a byte is wanted, ends with the last
+ * one, and few are kept.
  */
 #include "store/mqueue/mqueue_own.h"
 
@@ -15,8 +16,11 @@
 #include <utlist.h>
 
 struct mq_reader {
+	struct mq_reader *prev, *next; /* of all; the oldest first */
+	struct mq_entry *entry;
 	struct buf header;
 	struct os_file *data;
+	uint64_t data_size;
 	uint64_t data_offset; /* read up to there */
 	uint64_t body_offset; /* of the content's body, where pending begins */
 	struct qf_body body;
@@ -35,21 +39,10 @@ mq_reader_free(struct mqueue *mq, struct mq_entry *entry)
 		os_close(mq->os, reader->data);
 	buf_fini(&reader->header);
 	buf_fini(&reader->pending);
+	DL_DELETE(mq->readers, reader);
 	free(reader);
 	entry->reader = NULL;
 	mq->reader_count--;
-}
-
-/* Too many at once: those of messages that nobody has leased go first. */
-static void
-mq_readers_limit(struct mqueue *mq)
-{
-	struct ram_message *message;
-
-	if (mq->reader_count < MQ_READERS_MAX)
-		return;
-	DL_FOREACH(mq->ram->messages, message)
-	mq_reader_free(mq, mq_entry_of(message));
 }
 
 /* The header part of ENTRY's content, from its control file. */
@@ -59,6 +52,7 @@ mq_render_header(struct mqueue *mq, struct mq_entry *entry, struct buf *out)
 	char path[MQ_PATH_MAX];
 	struct os_file *file = entry->file;
 	struct qf_problem problem;
+	struct os_status status = entry->seen;
 	struct arena arena;
 	struct buf text;
 	struct qf q;
@@ -66,13 +60,18 @@ mq_render_header(struct mqueue *mq, struct mq_entry *entry, struct buf *out)
 
 	if (entry->is_raw)
 		return 0;
-	mq_control_path(path, entry);
-	if (file == NULL)
+	if (file == NULL) {
+		mq_control_path(path, entry);
 		error = os_open(mq->os, path, OS_READ | OS_FOLLOW, &file);
+	}
 	if (error < 0)
 		return error;
 	buf_init(&text, QF_FILE_MAX);
-	error = mq_read_file(mq->os, file, &text);
+	/* What is held is as it was seen. */
+	if (file != entry->file)
+		error = os_file_status(mq->os, file, &status);
+	if (error == 0)
+		error = mq_read_file(mq->os, file, status.size, &text);
 	arena_init(&arena, QF_ARENA_SIZE(buf_size(&text)));
 	if (error == 0)
 		error = qf_read(buf_str(&text), &arena, &q, &problem);
@@ -89,13 +88,17 @@ static int
 mq_reader_new(struct mqueue *mq, struct mq_entry *entry)
 {
 	struct mq_reader *reader;
+	struct os_status status;
 	char path[MQ_PATH_MAX];
 	int error;
 
 	if (entry->reader != NULL)
 		return 0;
-	mq_readers_limit(mq);
+	if (mq->reader_count >= MQ_READERS_MAX)
+		mq_reader_free(mq, mq->readers->entry);
 	reader = entry->reader = mem_new(1, sizeof(*reader));
+	reader->entry = entry;
+	DL_APPEND(mq->readers, reader);
 	mq->reader_count++;
 	buf_init(&reader->header, QF_FILE_MAX);
 	buf_init(&reader->pending, 4 * MQ_PIECE);
@@ -104,7 +107,11 @@ mq_reader_new(struct mqueue *mq, struct mq_entry *entry)
 	if (error == 0)
 		error =
 		    os_open(mq->os, path, OS_READ | OS_FOLLOW, &reader->data);
-	if (error < 0)
+	if (error == 0)
+		error = os_file_status(mq->os, reader->data, &status);
+	if (error == 0)
+		reader->data_size = status.size;
+	else
 		mq_reader_free(mq, entry);
 	return error;
 }
@@ -126,22 +133,26 @@ static int
 mq_reader_more(struct mqueue *mq, struct mq_entry *entry)
 {
 	struct mq_reader *reader = entry->reader;
+	uint64_t left = reader->data_size - reader->data_offset;
 	char piece[MQ_PIECE / 4];
-	int64_t size = os_pread(
-	    mq->os, reader->data, piece, sizeof(piece), reader->data_offset);
+	int64_t size = os_pread(mq->os, reader->data, piece,
+	    left < sizeof(piece) ? (size_t)left : sizeof(piece),
+	    reader->data_offset);
+	int error;
 
 	if (size < 0)
 		return (int)size;
 	reader->data_offset += (uint64_t)size;
-	if (size == 0)
+	if (size == 0 || reader->data_offset == reader->data_size)
 		reader->is_ended = true;
 	if (entry->is_raw)
 		return buf_append(
 		    &reader->pending, str_of(piece, (size_t)size));
-	if (size == 0)
-		return qf_body_end(&reader->body, &reader->pending);
-	return qf_body_render(
+	error = qf_body_render(
 	    &reader->body, str_of(piece, (size_t)size), &reader->pending);
+	if (error == 0 && reader->is_ended)
+		error = qf_body_end(&reader->body, &reader->pending);
+	return error;
 }
 
 /* SIZE bytes of the body at OFFSET. */
@@ -203,42 +214,66 @@ mq_content_read(struct mqueue *mq, struct mq_entry *entry, uint64_t offset,
 		offset += n;
 	}
 	error = mq_reader_body(mq, entry, offset - header.size, size, to);
+	if (offset + size >= entry->message->content_size)
+		mq_reader_free(mq, entry);
 	return error < 0 ? -EIO : 0;
 }
 
-int
-mq_measure(struct mqueue *mq, struct mq_entry *entry, const struct qf *q)
+/* How long the body is, without keeping any of it. */
+static int
+mq_count_body(
+    struct mqueue *mq, const struct mq_reader *reader, uint64_t *size_out)
 {
 	struct qf_body body = {.size = 0};
-	char path[MQ_PATH_MAX], piece[MQ_PIECE / 4];
-	struct os_file *data;
+	char piece[MQ_PIECE / 4];
 	uint64_t offset = 0;
-	struct buf header;
-	int64_t size = 0;
-	int error;
+	int error = 0;
 
-	mq_data_path(path, entry);
-	error = os_open(mq->os, path, OS_READ | OS_FOLLOW, &data);
-	if (error < 0)
-		return error;
-	buf_init(&header, QF_FILE_MAX);
-	error = qf_render_header(q, &header);
-	while (error == 0 && (size = os_pread(mq->os, data, piece,
-				  sizeof(piece), offset)) > 0) {
+	while (error == 0 && offset < reader->data_size) {
+		uint64_t left = reader->data_size - offset;
+		int64_t size = os_pread(mq->os, reader->data, piece,
+		    left < sizeof(piece) ? (size_t)left : sizeof(piece),
+		    offset);
+
+		if (size <= 0) {
+			error = size < 0 ? (int)size : -EIO;
+			break;
+		}
 		error =
 		    qf_body_render(&body, str_of(piece, (size_t)size), NULL);
 		offset += (uint64_t)size;
 	}
 	if (error == 0)
-		error = size < 0 ? (int)size : qf_body_end(&body, NULL);
-	if (error == 0) {
-		ram_message_set_size(
-		    mq->ram, entry->message, buf_size(&header) + body.size);
-		entry->is_measured = true;
-	}
-	buf_fini(&header);
-	os_close(mq->os, data);
+		error = qf_body_end(&body, NULL);
+	*size_out = body.size;
 	return error;
+}
+
+int
+mq_measure(struct mqueue *mq, struct mq_entry *entry)
+{
+	int error = mq_reader_new(mq, entry);
+	struct mq_reader *reader = entry->reader;
+	uint64_t size = 0;
+
+	if (error < 0)
+		return error;
+	if (reader->data_size > STORE_BLOCK)
+		error = mq_count_body(mq, reader, &size);
+	else {
+		/* As a rule it is wanted next. */
+		while (error == 0 && !reader->is_ended)
+			error = mq_reader_more(mq, entry);
+		size = reader->body_offset + buf_size(&reader->pending);
+	}
+	if (error < 0) {
+		mq_reader_free(mq, entry);
+		return error;
+	}
+	ram_message_set_size(
+	    mq->ram, entry->message, buf_size(&reader->header) + size);
+	entry->is_measured = true;
+	return 0;
 }
 
 static bool
@@ -443,7 +478,7 @@ mq_stage_new(struct mqueue *mq, const char *id, struct mq_stage **stage_out)
 	int error;
 
 	memcpy(stage->id, id, sizeof(stage->id));
-	stage->directory = mq->fresh;
+	stage->directory = mq_fresh(mq);
 	error = mq_make_control(mq, stage->directory, id, &stage->control);
 	if (error < 0) {
 		free(stage);

@@ -325,7 +325,7 @@ crash_run(void *arg)
 	crash->place.state = NULL;
 	crash->mqueue = place_open_store(&crash->place);
 	crash->ram = store_ram_new(NULL);
-	for (size_t step = 0; step < CRASH_STEPS; step++)
+	for (size_t step = 0; step < apart_scale(CRASH_STEPS); step++)
 		switch (crash_below(crash, 4)) {
 		case 0:
 			crash_change(crash);
@@ -336,7 +336,7 @@ crash_run(void *arg)
 		default:
 			crash_settle(crash);
 		}
-	assert_true(crash->calls > 100);
+	assert_true(crash->calls > apart_scale(100));
 	for (size_t i = 0; i < crash->count; i++) {
 		buf_fini(&crash->messages[i].now);
 		buf_fini(&crash->messages[i].next);
@@ -431,6 +431,105 @@ test_faults(void **state)
 }
 
 static void
+expect_text(struct store *store, const char *id, const char *want)
+{
+	struct buf text;
+
+	buf_init(&text, 10000);
+	(void)kit_put_find(store, &text, id, "", 1);
+	assert_int_equal(buf_append(&text, str_of("", 1)), 0);
+	if (want != NULL)
+		assert_non_null(strstr(buf_str(&text).data, want));
+	else
+		assert_int_equal(buf_size(&text), 1);
+	buf_fini(&text);
+}
+
+/* What was delivered does not come back because there is no room to write it
+   down; nothing else fails for that, and it is written when there is room. */
+static void
+test_no_room_after_delivery(void **state)
+{
+	static const struct kit_row rows[] = {
+	    {"a@x.org", "x.org", false}, {"b@x.org", "x.org", false}, {NULL}};
+	static const int errors[] = {-EDQUOT, -EMFILE, -ENOSPC};
+
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		struct mqueue_place place = {.is_real = false};
+		struct store *store = place_open(&place);
+		struct store_result done = {0, STORE_DELIVERED, 0, STR("")};
+		size_t changed, leased;
+
+		assert_int_equal(
+		    kit_append(store, kit_message("M1", 1, 70, rows)), 0);
+		kit_append_one(store, "M2", 2, "y.org", false);
+		kit_expect_take(store, "x.org", false, 9, "M1");
+		/* The first call asks for room, of which there is enough. */
+		os_sim_fail_at(place.os, 2, errors[i], true);
+		assert_int_equal(
+		    kit_settle(store, "M1", "x.org", done, NULL), 0);
+		expect_text(store, "M1", "\n  1 lane=0 ");
+		/* What changes nothing that matters may be done again. */
+		assert_int_equal(kit_change(store, STORE_CHANGE_HOLD, "M2", "",
+				     &changed, &leased),
+		    0);
+		assert_int_equal(changed, 0);
+		os_sim_fail_at(place.os, 0, 0, false);
+		kit_expect_take(store, "y.org", false, 9, "M2");
+		kit_expect_take(store, "x.org", false, 9, "M1");
+		assert_int_equal(
+		    kit_finish(store, kit_settle_new("M1", "x.org", NULL, 0)),
+		    0);
+		os_sim_advance(place.os, 2000);
+		expect_text(store, "M1", "\n  1 lane=0 ");
+		/* It is on the disk by now. */
+		if (i == 0)
+			store = place_reopen(&place, store);
+		else {
+			struct mqueue_place other = place;
+			struct store *second = place_open_store(&other);
+
+			kit_expect_take(second, "x.org", false, 9, "M1");
+			expect_text(second, "M1", "\n  1 lane=0 ");
+			second->ops->close(second);
+		}
+		place_close(&place, store);
+	}
+}
+
+/* Without room for what a settle writes nothing is changed, and the lease
+   lasts: it is tried again. */
+static void
+test_no_room_before(void **state)
+{
+	static const struct kit_row rows[] = {
+	    {"a@x.org", "x.org", false}, {"b@x.org", "x.org", false}, {NULL}};
+	static const struct kit_row back[] = {
+	    {"s@home.org", "home.org", false}, {NULL}};
+	struct mqueue_place place = {.is_real = false};
+	struct store *store = place_open(&place);
+	struct store_result failed = {0, STORE_FAILED, 0, STR("550 no")};
+	struct store_request *settle;
+
+	assert_int_equal(kit_append(store, kit_message("M1", 1, 70, rows)), 0);
+	kit_expect_take(store, "x.org", false, 9, "M1");
+	for (uint64_t n = 1; n < 5; n++) {
+		os_sim_fail_at(place.os, n, -EDQUOT, true);
+		settle = kit_settle_new("M1", "x.org", &failed, 1);
+		settle->u.settle.dsn = kit_message("D1", 1, 300, back);
+		assert_int_equal(kit_finish(store, settle), -ENOSPC);
+		os_sim_fail_at(place.os, 0, 0, false);
+		expect_text(store, "M1", "\n  0 lane=0 leased=1 ");
+		expect_text(store, "D1", NULL);
+	}
+	settle = kit_settle_new("M1", "x.org", &failed, 1);
+	settle->u.settle.dsn = kit_message("D1", 1, 300, back);
+	assert_int_equal(kit_finish(store, settle), 0);
+	expect_text(store, "D1", "to=s@home.org");
+	place_close(&place, store);
+}
+
+static void
 test_cuts(void **state)
 {
 	const char *text = getenv("SENDQ_LONG");
@@ -446,6 +545,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_cuts),
 	    cmocka_unit_test(test_faults),
+	    cmocka_unit_test(test_no_room_after_delivery),
+	    cmocka_unit_test(test_no_room_before),
 	};
 
 	if (getenv("SENDQ_LOG") != NULL)

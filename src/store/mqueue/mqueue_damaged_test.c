@@ -340,78 +340,6 @@ test_directories(void **state)
 	place_close(&place, store);
 }
 
-/* What QueueDirectory=.../q* names, and no more; new mail goes there too. */
-static void
-test_pattern(void **state)
-{
-	struct mqueue_place place = {.is_real = true};
-	struct store_mqueue_options options = {
-	    .route = place_route, .prefix = STR("q"), .fatal = place_fatal};
-	struct store_info info;
-	struct os_status status;
-	struct store *store;
-
-	place_make(&place);
-	copy_directory(ROOT "/subdirs", place.path);
-	assert_int_equal(store_mqueue_open(place.os, &options, &store), 0);
-	store->ops->info(store, &info);
-	assert_int_equal(info.totals.messages, 9);
-	kit_append_one(store, "M1", 1, "x.org", false);
-	assert_int_equal(os_status(place.os, "q1/qfM1", &status), 0);
-	place_close(&place, store);
-	/* Without such a directory the base is the queue. */
-	place = (struct mqueue_place){.is_real = true};
-	place_make(&place);
-	assert_int_equal(store_mqueue_open(place.os, &options, &store), 0);
-	kit_append_one(store, "M1", 1, "x.org", false);
-	place_rescan(store);
-	kit_expect_take(store, "x.org", false, 9, "M1");
-	place_close(&place, store);
-}
-
-/* Where a new message goes: never into what only happens to be there. */
-static void
-test_where_new_ones_go(void **state)
-{
-	static const struct {
-		const char *made[3]; /* directories, or with "+" files */
-		const char *file;
-	} places[] = {
-	    {{"lost+found", "other"}, "qfN"},
-	    {{"q1", "q2"}, "q1/qfN"},
-	    {{"q1", "+qfX"}, "qfN"},
-	    {{"qf", "df", "q1"}, "qf/qfN"},
-	    {{"a", "a/qf", "q1"}, "a/qf/qfN"},
-	};
-
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		struct mqueue_place place = {.is_real = false};
-		struct os_status status;
-		struct os_file *file;
-		struct store *store;
-
-		place_make(&place);
-		for (size_t j = 0; j < 3 && places[i].made[j] != NULL; j++) {
-			const char *name = places[i].made[j];
-
-			if (name[0] != '+') {
-				assert_int_equal(
-				    os_make_directory(place.os, name), 0);
-				continue;
-			}
-			assert_int_equal(os_open(place.os, name + 1,
-					     OS_WRITE | OS_CREATE, &file),
-			    0);
-			os_close(place.os, file);
-		}
-		store = place_open_store(&place);
-		kit_append_one(store, "N", 1, "x.org", false);
-		if (os_status(place.os, places[i].file, &status) < 0)
-			fail_msg("no %s", places[i].file);
-		place_close(&place, store);
-	}
-}
-
 static void
 test_classic(void **state)
 {
@@ -458,8 +386,6 @@ main(void)
 	    cmocka_unit_test(test_missing_data),
 	    cmocka_unit_test(test_done_that_stays),
 	    cmocka_unit_test(test_directories),
-	    cmocka_unit_test(test_pattern),
-	    cmocka_unit_test(test_where_new_ones_go),
 	    cmocka_unit_test(test_classic),
 	};
 

@@ -1,9 +1,7 @@
 /*
  * Control files and the index: what is read becomes a message there, what
- * changes there is written.  A file that we did not write, or that another
- * program has written since, has no line of ours; then what it lacks is
- * derived: times from T, the place in the queue from P, attempts from N, where
- * each recipient goes from the configuration.
+ * changes there is written.  What a file without our line lacks is derived
+ * (mqueue_derive.c).
  */
 #include "store/mqueue/mqueue_own.h"
 
@@ -17,17 +15,8 @@
 #include <string.h>
 
 #define MQ_DEFERRED "Deferred: "
-/* sendmail's factors (op.me, RecipientFactor and RetryFactor). */
-#define MQ_RECIPIENT_FACTOR 30000
-#define MQ_RETRY_FACTOR     90000
-/* The rank of a message with priority 0 and no size, after its arrival, as
-   others have it. */
-#define MQ_RANK_MS   UINT64_C(5400000)
-#define MQ_GRACE_MS  UINT64_C(1800000) /* for one attempt at what is too old */
-#define MQ_HELD_TEXT "held"
-/* Modes of a deliver-by line. */
-#define MQ_BY_MODE   0x0F
-#define MQ_BY_RETURN 2
+/* What sendmail adds for each attempt (op.me, RetryFactor). */
+#define MQ_RETRY_FACTOR 90000
 
 /* ADDRESS with our name, where it has none. */
 static struct str
@@ -115,104 +104,6 @@ mq_facts_begin(
 	return *has_out ? 0 : qf_drop_duplicates(q, arena);
 }
 
-/* Facts of a file without ours. */
-static void
-mq_facts_derive(struct mqueue *mq, const struct qf *q,
-    const struct os_status *status, uint64_t data_size, struct mq_facts *facts)
-{
-	uint64_t now_ms = mq_now_ms(mq);
-	int64_t priority = q->priority < -1000000 ? -1000000 : q->priority;
-
-	*facts = (struct mq_facts){
-	    .arrival_wall_ms = q->created == QF_CREATED_GIVEN
-	                           ? (uint64_t)q->created_s * 1000
-	                           : status->mtime_ns / 1000000,
-	    .size = status->size + data_size,
-	    .row_count = q->recipient_count < STORE_RECIPIENTS_MAX
-	                     ? (uint32_t)q->recipient_count
-	                     : STORE_RECIPIENTS_MAX,
-	};
-	facts->count = facts->row_count;
-	/* Of one second, as they were read. */
-	facts->order =
-	    facts->arrival_wall_ms * 1000 + mq->derived_count++ % 1000000;
-	facts->arrival_ms = facts->arrival_wall_ms;
-	if (mq->offset_ms < 0 && facts->arrival_ms <= (uint64_t)-mq->offset_ms)
-		facts->arrival_ms = 1;
-	else
-		facts->arrival_ms += (uint64_t)mq->offset_ms;
-	if (facts->arrival_ms > now_ms)
-		facts->arrival_ms = now_ms;
-	if (priority > INT32_MAX)
-		priority = INT32_MAX;
-	facts->rank =
-	    facts->arrival_ms + MQ_RANK_MS + (uint64_t)(priority / 16);
-	facts->expire_ms = facts->arrival_ms;
-}
-
-/* True if the message is to be returned unless it is delivered by a time, and
-   that cannot be promised: who takes it on has to know of it, as no host does
-   here, and a Maildir has it at once or not at all. */
-static bool
-mq_is_over_time(struct mqueue *mq, const struct qf *q,
-    const struct mq_facts *facts, const char *destination)
-{
-	if (!q->has_deliver_by ||
-	    (q->deliver_mode & MQ_BY_MODE) != MQ_BY_RETURN)
-		return false;
-	return !str_starts(str_from(destination), STR("maildir:")) ||
-	       mq_now_ms(mq) >=
-	           facts->arrival_ms + (uint64_t)q->deliver_by_s * 1000;
-}
-
-/* Where a recipient of a foreign file goes, and until when. */
-static void
-mq_derive_row(struct mqueue *mq, const struct qf *q,
-    const struct qf_address *address, struct mq_facts *facts,
-    struct store_row *row, struct arena *arena)
-{
-	uint8_t notify = row->recipient.notify;
-	struct mqueue_route route = {.destination = ""};
-	uint64_t now_ms = mq_now_ms(mq), end_ms;
-
-	if (address->kind == QF_ADDRESS_PROGRAM ||
-	    address->kind == QF_ADDRESS_FILE ||
-	    address->kind == QF_ADDRESS_INCLUDE)
-		snprintf(route.destination, sizeof(route.destination), "%s",
-		    MQUEUE_LOCAL);
-	else if (address->kind != QF_ADDRESS_MAIL || address->is_oversize)
-		snprintf(route.destination, sizeof(route.destination), "%s",
-		    MQUEUE_BAD);
-	else
-		mq->options.route(
-		    mq->options.route_arg, row->recipient.address, &route);
-	if (mq_is_over_time(mq, q, facts, route.destination))
-		snprintf(route.destination, sizeof(route.destination), "%s",
-		    str_equal(str_from(route.destination), STR(MQUEUE_BAD))
-			? MQUEUE_BAD
-			: MQUEUE_BY);
-	if (route.expire_ms == 0)
-		route.expire_ms = MQ_EXPIRE_MS;
-	end_ms = facts->arrival_ms + route.expire_ms;
-	if (facts->expire_ms < end_ms)
-		facts->expire_ms = end_ms;
-	row->destination = arena_copy(arena, str_from(route.destination));
-	row->domain = arena_copy(arena, str_from(route.domain));
-	row->is_held = route.is_held;
-	row->alarm_ms = end_ms;
-	if (!q->is_warned && route.notice_ms > 0 &&
-	    route.notice_ms < route.expire_ms &&
-	    (notify == 0 || (notify & MAIL_NOTIFY_DELAY) != 0))
-		row->alarm_ms = facts->arrival_ms + route.notice_ms;
-	/* What is too old, or late, is tried once before anybody is told; what
-	   is bad is returned now. */
-	if (row->alarm_ms < now_ms + MQ_GRACE_MS)
-		row->alarm_ms = now_ms + MQ_GRACE_MS;
-	if (str_equal(row->destination, STR(MQUEUE_BAD)) ||
-	    str_equal(row->destination, STR(MQUEUE_BY)))
-		row->alarm_ms = 1;
-}
-
 /* One recipient of the file as a row. */
 static int
 mq_read_row(struct mqueue *mq, const struct qf *q, size_t j,
@@ -226,10 +117,19 @@ mq_read_row(struct mqueue *mq, const struct qf *q, size_t j,
 
 	if (error < 0)
 		return error;
+	row->recipient.notify = mq_notify_of(q, row->recipient.notify);
 	if (row->recipient.address.size == 0)
 		row->recipient.address = STR("unknown");
 	row->recipient.address =
 	    str_head(row->recipient.address, MAIL_ADDRESS_MAX);
+	/* The postmaster needs no domain (RFC 5321 4.5.1): such a row of ours
+	   stays what it was. */
+	if (address.kind == QF_ADDRESS_MAIL && !address.has_domain &&
+	    (known == NULL ||
+		!str_case_equal(row->recipient.address, STR("postmaster"))))
+		row->recipient.address = str_head(
+		    mq_qualify(mq, &message->arena, row->recipient.address),
+		    MAIL_ADDRESS_MAX);
 	if (known != NULL) {
 		row->destination = known->destination;
 		row->domain = known->domain;
@@ -237,10 +137,6 @@ mq_read_row(struct mqueue *mq, const struct qf *q, size_t j,
 		row->alarm_ms = known->has_alarm ? known->alarm_ms : 0;
 		return 0;
 	}
-	if (address.kind == QF_ADDRESS_MAIL && !address.has_domain)
-		row->recipient.address = str_head(
-		    mq_qualify(mq, &message->arena, row->recipient.address),
-		    MAIL_ADDRESS_MAX);
 	mq_derive_row(mq, q, &address, facts, row, &message->arena);
 	return row->destination.data == NULL ? -ENOBUFS : 0;
 }
@@ -272,10 +168,9 @@ mq_read_message(struct mqueue *mq, const struct qf *q, struct mq_facts *facts,
 	message->envelope.errors_to = str_head(
 	    mq_qualify(mq, &message->arena, message->envelope.errors_to),
 	    MAIL_ADDRESS_MAX);
-	if (!has_facts)
-		message->envelope.sender = str_head(
-		    mq_qualify(mq, &message->arena, message->envelope.sender),
-		    MAIL_ADDRESS_MAX);
+	message->envelope.sender =
+	    str_head(mq_qualify(mq, &message->arena, message->envelope.sender),
+		MAIL_ADDRESS_MAX);
 	message->envelope.priority = facts->priority;
 	message->arrival_ms = facts->arrival_ms;
 	message->arrival_wall_ms = facts->arrival_wall_ms;
@@ -286,8 +181,7 @@ mq_read_message(struct mqueue *mq, const struct qf *q, struct mq_facts *facts,
 	return error;
 }
 
-/* True for what is left of a message when all that were in the index are gone:
-   nobody of these was tried.  See mq_compose(). */
+/* True for a rest as mq_compose() leaves it: nobody in it was tried. */
 static bool
 mq_is_rest(const struct qf *q)
 {
@@ -384,8 +278,8 @@ mq_find_data(struct mqueue *mq, const struct mq_directory *directory,
 	path[0] = '\0';
 	if (q->data_directory.size > 0 && q->data_directory.size < MQ_NAME_MAX)
 		for (size_t i = 0; i < mq->directory_count; i++)
-			if (str_equal(q->data_directory,
-				str_from(mq->directories[i].name)))
+			if (mq_is_directory_of(
+				&mq->directories[i], q->data_directory))
 				mq_path(
 				    path, mq->directories[i].data, "df", id);
 	if (!q->has_version && q->data_file.size > 0 &&
@@ -405,29 +299,47 @@ mq_find_data(struct mqueue *mq, const struct mq_directory *directory,
 	return mem_copy_text(path, strlen(path));
 }
 
+/* Why what Q says is stopped; data is NULL if the arena is full. */
+static struct str
+mq_reason_of(
+    const struct qf *q, const struct mq_facts *facts, struct arena *arena)
+{
+	struct str text =
+	    str_head(q->has_quarantine ? q->quarantine : facts->reason,
+		STORE_REASON_MAX);
+	char *copy = arena_new(arena, text.size + 1);
+
+	if (copy == NULL)
+		return str_of(NULL, 0);
+	for (size_t i = 0; i < text.size; i++) {
+		char c = text.data[i];
+
+		copy[i] = c == '\0' || c == '\r' || c == '\n' ? ' ' : c;
+	}
+	/* Our words for no reason at all. */
+	if (str_equal(text, STR(STORE_STOPPED_TEXT)))
+		text.size = 0;
+	return str_of(copy, text.size);
+}
+
 struct ram_message *
 mq_index(struct mqueue *mq, struct mq_directory *directory, const char *id,
-    bool is_quarantined, struct qf *q, const struct os_status *status)
+    bool is_quarantined, struct qf *q, const struct mq_seen *seen)
 {
 	struct store_message *message = store_message_new();
-	uint32_t *map = mem_new(STORE_RECIPIENTS_MAX, sizeof(*map));
+	uint32_t *map = NULL;
 	struct mq_entry *entry = mem_new(1, sizeof(*entry));
 	struct ram_message *indexed = NULL;
 	struct mq_facts facts;
-	struct os_status data = {.size = 0};
-	char path[MQ_PATH_MAX];
 	bool has_facts;
 	int error = mq_facts_begin(q, &message->arena, &facts, &has_facts);
 
 	snprintf(message->id, sizeof(message->id), "%s", id);
 	entry->data_path = mq_find_data(mq, directory, id, q);
 	entry->directory = directory;
-	if (!has_facts) {
-		mq_path(path, directory->data, "df", id);
-		(void)os_status(mq->os,
-		    entry->data_path != NULL ? entry->data_path : path, &data);
-		mq_facts_derive(mq, q, status, data.size, &facts);
-	}
+	if (!has_facts)
+		mq_facts_derive(mq, q, &seen->control, seen->data.size, &facts);
+	map = mem_new(facts.count, sizeof(*map));
 	if (error == 0)
 		error = mq_read_message(mq, q, &facts, has_facts, map, message);
 	if (error == 0 && store_message_is_valid(message)) {
@@ -435,14 +347,13 @@ mq_index(struct mqueue *mq, struct mq_directory *directory, const char *id,
 		indexed->entry = entry;
 		entry->message = indexed;
 		entry->is_quarantined = is_quarantined;
-		if (q->has_quarantine)
-			entry->reason = mem_copy_text(
-			    q->quarantine.data, q->quarantine.size);
+		ram_set_reason(
+		    indexed, mq_reason_of(q, &facts, &message->arena));
 		entry->has_version = q->has_version;
 		entry->attempted_s = q->attempted_s;
 		entry->priority = q->priority;
-		entry->seen = *status;
-		entry->map = mem_resize(map, facts.count, sizeof(*map));
+		entry->seen = seen->control;
+		entry->map = map;
 		entry->map_count = facts.count;
 		entry->extra_count = q->recipient_count - facts.count;
 		entry->is_measured = has_facts;
@@ -476,6 +387,7 @@ mq_put_facts(struct mq_entry *entry, struct qf *q, struct arena *arena)
 	    .priority = message->envelope.priority,
 	    .is_raw = entry->is_raw,
 	    .is_bare = entry->is_bare,
+	    .reason = q->has_quarantine ? STR("") : str_from(message->reason),
 	    .row_count = (uint32_t)message->row_count,
 	    .count = entry->map_count,
 	};
@@ -575,22 +487,38 @@ mq_describe(struct mqueue *mq, struct store_request *request)
 		struct store_found *found = &request->u.find.found[i];
 		const struct mq_entry *entry;
 		struct ram_message *message;
-		const char *reason = "";
 
 		HASH_FIND_STR(mq->ram->by_id, found->id, message);
 		CHECK(message != NULL);
 		entry = mq_entry_of(message);
-		if (mq_is_stopped(entry))
-			reason = entry->reason != NULL ? entry->reason
-			                               : MQ_HELD_TEXT;
-		/* Where they do not fit they are not known. */
-		found->reason = arena_copy(&request->arena, str_from(reason));
+		/* Where it does not fit it is not known. */
 		found->directory = arena_copy(
 		    &request->arena, str_from(entry->directory->data));
 		found->attempted_wall_ms = (uint64_t)entry->attempted_s * 1000;
 		found->has_priority = true;
 		found->priority = entry->priority;
 	}
+}
+
+/* Sets q to why all of it is stopped.  One that only lost something on its way
+   into the index stays as it is. */
+static int
+mq_put_reason(const struct mq_entry *entry, struct qf *q, struct arena *arena)
+{
+	static const struct mq_facts none = {.count = 0};
+	struct str reason = str_from(entry->message->reason);
+	struct str there = mq_reason_of(q, &none, arena);
+
+	if (there.data == NULL)
+		return -ENOBUFS;
+	if (reason.size == 0)
+		reason = STR(STORE_STOPPED_TEXT);
+	if (!mq_is_stopped(entry))
+		q->quarantine = STR("");
+	else if (!q->has_quarantine || !str_equal(there, reason))
+		q->quarantine = reason;
+	q->has_quarantine = mq_is_stopped(entry);
+	return 0;
 }
 
 int
@@ -613,15 +541,9 @@ mq_compose(struct mqueue *mq, struct mq_entry *entry, struct qf *q,
 		q->created_s =
 		    (int64_t)(entry->message->arrival_wall_ms / 1000);
 	}
-	q->has_quarantine = mq_is_stopped(entry);
-	if (!q->has_quarantine) {
-		q->quarantine = STR("");
-		free(entry->reason);
-		entry->reason = NULL;
-	} else if (entry->reason != NULL)
-		q->quarantine = str_from(entry->reason);
-	else if (q->quarantine.size == 0)
-		q->quarantine = STR(MQ_HELD_TEXT);
+	error = mq_put_reason(entry, q, arena);
+	if (error < 0)
+		return error;
 	/* A message all of whose known rows are gone is read anew. */
 	if (entry->map_count > 0)
 		error = mq_put_facts(entry, q, arena);
@@ -639,7 +561,8 @@ mq_replace(struct mqueue *mq, struct mq_entry *entry, struct os_file *file,
     bool is_quarantined)
 {
 	char from[MQ_PATH_MAX], old[MQ_PATH_MAX], to[MQ_PATH_MAX];
-	int error = os_file_status(mq->os, file, &entry->seen);
+	struct os_status status;
+	int error = os_file_status(mq->os, file, &status);
 
 	mq_control_path(old, entry);
 	mq_path(from, entry->directory->control, "tf", entry->message->id);
@@ -657,6 +580,7 @@ mq_replace(struct mqueue *mq, struct mq_entry *entry, struct os_file *file,
 	entry->directory->is_control_dirty = true;
 	os_close(mq->os, entry->file);
 	entry->file = file;
+	entry->seen = status;
 	return 0;
 }
 
@@ -729,7 +653,7 @@ mq_rewrite(struct mqueue *mq, struct mq_entry *entry)
 	buf_init(&out, QF_FILE_MAX);
 	map = mem_new(map_count, sizeof(*map));
 	memcpy(map, entry->map, map_count * sizeof(*map));
-	error = mq_read_file(mq->os, entry->file, &text);
+	error = mq_read_file(mq->os, entry->file, entry->seen.size, &text);
 	arena_init(&arena, 2 * QF_ARENA_SIZE(buf_size(&text)) + QF_FILE_MAX);
 	if (error == 0)
 		error = qf_read(buf_str(&text), &arena, &q, &problem);

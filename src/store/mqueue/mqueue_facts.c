@@ -7,6 +7,7 @@
  *   q v                    place in the order of append; how often written
  *   m                      priority (RFC 6710), if not 0
  *   r b                    the df has all content; no empty line after header
+ *   y                      why some are stopped; of all the file has it in q
  *   n                      recipients that the message had
  *   +I                     begins recipient I, in order of the R lines
  *     R W H S              its lane; W has the due time
@@ -94,7 +95,8 @@ mq_fact_priority(struct str text, int *out)
 
 /* A token of the message: 0 or -errno. */
 static int
-mq_fact_message(struct mq_facts *facts, char letter, struct str value)
+mq_fact_message(
+    struct mq_facts *facts, char letter, struct str value, struct arena *arena)
 {
 	switch (letter) {
 	case 'a':
@@ -121,6 +123,8 @@ mq_fact_message(struct mq_facts *facts, char letter, struct str value)
 	case 'b':
 		facts->is_bare = true;
 		return 0;
+	case 'y':
+		return mq_fact_text(value, arena, &facts->reason);
 	default: /* of a later version */
 		return 0;
 	}
@@ -210,7 +214,8 @@ mq_facts_read(struct str text, struct arena *arena, struct mq_facts *out)
 			error = mq_fact_row(&out->rows[out->count - 1],
 			    token.data[0], value, arena);
 		else
-			error = mq_fact_message(out, token.data[0], value);
+			error =
+			    mq_fact_message(out, token.data[0], value, arena);
 	}
 	if (error == 0 &&
 	    (out->row_count > STORE_RECIPIENTS_MAX || out->count == 0))
@@ -279,6 +284,8 @@ mq_facts_write(const struct mq_facts *facts, struct buf *out)
 		error = buf_append(out, STR(" r"));
 	if (error == 0 && facts->is_bare)
 		error = buf_append(out, STR(" b"));
+	if (error == 0 && facts->reason.size > 0)
+		error = mq_put_text(out, 'y', facts->reason);
 	if (error == 0)
 		error = buf_printf(out, " n%u", facts->row_count);
 	for (size_t i = 0; error == 0 && i < facts->count; i++)

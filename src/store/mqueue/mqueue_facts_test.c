@@ -42,6 +42,7 @@ test_round_trip(void **state)
 	    .priority = -9,
 	    .is_raw = true,
 	    .is_bare = true,
+	    .reason = STR("one of \"two\"\xff"),
 	    .row_count = 9,
 	    .rows = rows,
 	    .count = 3};
@@ -53,7 +54,8 @@ test_round_trip(void **state)
 	buf_init(&text, 1 << 20);
 	assert_int_equal(mq_facts_write(&facts, &text), 0);
 	assert_true(str_equal(buf_str(&text),
-	    STR("1 a1 w2 e3 k18446744073709551615 s5 q7 v6 m-9 r b n9"
+	    STR("1 a1 w2 e3 k18446744073709551615 s5 q7 v6 m-9 r b"
+		" yone%20of%20\"two\"%FF n9"
 		" +7 W9000 t3 A18446744073709551615 T h"
 		" dsmtp://[::1]:25%20%25 oa.test +2 S ob.test +8 R dd o")));
 	assert_int_equal(mq_facts_read(buf_str(&text), &arena, &got), 0);
@@ -61,6 +63,7 @@ test_round_trip(void **state)
 	assert_int_equal(got.version, 6);
 	assert_int_equal(got.priority, -9);
 	assert_true(got.is_raw && got.is_bare);
+	assert_true(str_equal(got.reason, facts.reason));
 	assert_int_equal(got.count, 3);
 	for (size_t i = 0; i < 3; i++) {
 		assert_int_equal(got.rows[i].index, rows[i].index);

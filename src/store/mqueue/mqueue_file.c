@@ -29,10 +29,20 @@ void
 mq_path(char to[MQ_PATH_MAX], const char *directory, const char *prefix,
     const char *id)
 {
-	int size = snprintf(to, MQ_PATH_MAX, "%s%s%s%s", directory,
-	    directory[0] != '\0' ? "/" : "", prefix, id);
+	const char *const parts[] = {
+	    directory, directory[0] != '\0' ? "/" : "", prefix, id};
+	size_t size = 0;
 
-	CHECK(size > 0 && size < MQ_PATH_MAX);
+	/* Several of these are made for each message. */
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		size_t n = strlen(parts[i]);
+
+		CHECK(n < MQ_PATH_MAX - size);
+		memcpy(to + size, parts[i], n);
+		size += n;
+	}
+	CHECK(size > 0);
+	to[size] = '\0';
 }
 
 void
@@ -55,22 +65,20 @@ mq_data_path(char to[MQ_PATH_MAX], const struct mq_entry *entry)
 }
 
 int
-mq_read_file(struct os *os, struct os_file *file, struct buf *out)
+mq_read_file(
+    struct os *os, struct os_file *file, uint64_t size, struct buf *out)
 {
-	uint64_t offset = 0;
+	char *space = size <= QF_FILE_MAX ? buf_space(out, (size_t)size) : NULL;
+	int64_t done;
 
-	for (;;) {
-		char *space = buf_space(out, MQ_PIECE);
-		int64_t size;
-
-		if (space == NULL)
-			return -EFBIG;
-		size = os_pread(os, file, space, MQ_PIECE, offset);
-		if (size <= 0)
-			return (int)size;
-		buf_added(out, (size_t)size);
-		offset += (uint64_t)size;
-	}
+	if (size == 0)
+		return 0;
+	if (space == NULL)
+		return -EFBIG;
+	done = os_pread(os, file, space, (size_t)size, 0);
+	if (done > 0)
+		buf_added(out, (size_t)done);
+	return done < 0 ? (int)done : 0;
 }
 
 bool
@@ -84,19 +92,20 @@ int
 mq_lock(struct mqueue *mq, const char *path, struct os_file **file_out,
     struct os_status *status_out)
 {
-	struct os_status there;
+	struct os_status opened;
 	int error =
 	    os_open(mq->os, path, OS_READ | OS_WRITE | OS_FOLLOW, file_out);
 
 	if (error < 0)
 		return error;
-	error = os_lock(mq->os, *file_out);
+	error = os_file_status(mq->os, *file_out, &opened);
 	if (error == 0)
-		error = os_file_status(mq->os, *file_out, status_out);
+		error = os_lock(mq->os, *file_out);
 	/* Whoever had the lock may have replaced or removed the file. */
 	if (error == 0)
-		error = os_status(mq->os, path, &there);
-	if (error == 0 && !mq_is_same(&there, status_out))
+		error = os_status(mq->os, path, status_out);
+	if (error == 0 && (status_out->device != opened.device ||
+			      status_out->inode != opened.inode))
 		error = -ESTALE;
 	if (error == 0)
 		return 0;
@@ -247,6 +256,10 @@ mq_finish(struct mqueue *mq, struct mq_entry *entry)
 	done->data_path = mem_copy_text(to, strlen(to));
 	done->directory = entry->directory;
 	memcpy(done->id, entry->message->id, sizeof(done->id));
+	/* A directory of transcripts was not looked at. */
+	done->is_littered =
+	    entry->is_littered ||
+	    strcmp(entry->directory->script, entry->directory->control) != 0;
 	done->file = entry->file;
 	entry->file = NULL;
 	LL_PREPEND(mq->done, done);
@@ -290,30 +303,95 @@ mq_unlink(struct mqueue *mq, const char *id, const char *path)
 		    strerror(-error));
 }
 
+/* What others have left beside the message. */
+static void
+mq_unlink_litter(struct mqueue *mq, const struct mq_done *done)
+{
+	char path[MQ_PATH_MAX];
+
+	mq_path(path, done->directory->control, "tf", done->id);
+	mq_unlink(mq, done->id, path);
+	/* Among the control files it is the last to go. */
+	if (strcmp(done->directory->script, done->directory->control) == 0)
+		return;
+	mq_path(path, done->directory->script, "xf", done->id);
+	mq_unlink(mq, done->id, path);
+}
+
+/* Says which files are to be removed, the one by which the message is known to
+   be done at last. */
+static void
+mq_done_job(struct mqueue *mq, struct mq_done *done)
+{
+	struct remover_job *job = &done->job;
+
+	*job = (struct remover_job){.os = mq->os, .file = done->file};
+	done->file = NULL;
+	if (mq->is_dead || done->is_kept)
+		return;
+	if (done->is_littered)
+		mq_unlink_litter(mq, done);
+	mq_path(done->path, done->directory->control, "xf", done->id);
+	job->names[job->count++] = done->data_path;
+	job->names[job->count++] = done->path;
+}
+
+static void
+mq_done_free(struct remover_job *job)
+{
+	struct mq_done *done = (struct mq_done *)(void *)job;
+
+	if (job->error < 0)
+		log_event(LOG_WARN, "mqueue-file", done->id, "file=%s error=%s",
+		    job->failed, strerror(-job->error));
+	free(done->data_path);
+	free(done);
+}
+
+/* Takes back what the remover has done, or all that it has. */
+static void
+mq_removed_take(struct mqueue *mq, bool is_waiting)
+{
+	struct remover_job *job, *next;
+
+	if (mq->removal_count == 0)
+		return;
+	LL_FOREACH_SAFE(remover_take(mq->os->remover, is_waiting), job, next)
+	{
+		mq->removal_count--;
+		mq_done_free(job);
+	}
+}
+
+void
+mq_removed_wait(struct mqueue *mq)
+{
+	mq_removed_take(mq, true);
+	CHECK(mq->removal_count == 0);
+}
+
 void
 mq_sync(struct mqueue *mq)
 {
+	struct remover *remover = mq->os->remover;
 	struct mq_done *done, *next;
 
 	mq_sync_names(mq);
 	LL_FOREACH_SAFE(mq->done, done, next)
 	{
-		char path[MQ_PATH_MAX];
-
-		if (!mq->is_dead && !done->is_kept) {
-			mq_unlink(mq, done->id, done->data_path);
-			mq_path(path, done->directory->control, "tf", done->id);
-			mq_unlink(mq, done->id, path);
-			mq_path(path, done->directory->script, "xf", done->id);
-			mq_unlink(mq, done->id, path);
-			mq_path(path, done->directory->control, "xf", done->id);
-			mq_unlink(mq, done->id, path);
+		mq_done_job(mq, done);
+		if (remover != NULL && mq->removal_count < REMOVER_JOBS_MAX &&
+		    remover_is_slow(remover)) {
+			mq->removal_count++;
+			remover_give(remover, &done->job);
+		} else {
+			remover_do(remover, &done->job);
+			mq_done_free(&done->job);
 		}
-		os_close(mq->os, done->file);
-		free(done->data_path);
-		free(done);
 	}
 	mq->done = NULL;
+	/* Who has all settled may look at the directory next. */
+	mq_removed_take(mq, mq->held == NULL);
 }
 
 void

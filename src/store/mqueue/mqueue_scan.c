@@ -22,7 +22,6 @@
 struct mq_names {
 	char **names;
 	size_t count, capacity;
-	bool is_all;  /* else only those of control files */
 	bool is_lost; /* and of these, only what was set aside */
 };
 
@@ -40,7 +39,7 @@ mq_names_add(void *arg, const char *name)
 	struct mq_names *names = arg;
 
 	if (strlen(name) > MQ_NAME_MAX ||
-	    (!names->is_all && !names->is_lost && !mq_is_control(name)) ||
+	    (!names->is_lost && !mq_is_control(name)) ||
 	    (names->is_lost && (name[0] != 'Q' || name[1] != 'f')))
 		return;
 	if (names->count == names->capacity) {
@@ -63,129 +62,6 @@ static int
 mq_compare_names(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static bool
-mq_has_directory(struct mqueue *mq, const char *base, const char *name)
-{
-	struct os_status status;
-	char path[MQ_PATH_MAX];
-
-	mq_path(path, base, name, "");
-	return os_status(mq->os, path, &status) == 0 && status.is_directory;
-}
-
-/* Sets PATH to the part NAME of the directory BASE, if it has one. */
-static void
-mq_set_part(struct mqueue *mq, const char *base, const char *name,
-    char path[MQ_PATH_MAX])
-{
-	if (mq_has_directory(mq, base, name))
-		mq_path(path, base, name, "");
-	else
-		memcpy(path, base, strlen(base) + 1);
-}
-
-/* True if the directory NAME, "" for the base, is one that is meant. */
-static bool
-mq_is_meant(const struct mqueue *mq, const char *name)
-{
-	struct str group = str_from(mq->group), rest = str_from(name);
-
-	if (group.size == 0)
-		return str_starts(rest, str_from(mq->prefix));
-	if (!str_starts(rest, group))
-		return false;
-	rest = str_skip(rest, group.size);
-	while (rest.size > 0 && ascii_is_digit(rest.data[0]))
-		rest = str_skip(rest, 1);
-	return rest.size == 0;
-}
-
-static void
-mq_add_directory(struct mqueue *mq, const char *name)
-{
-	struct mq_directory *d = &mq->directories[mq->directory_count++];
-
-	memcpy(d->name, name, strlen(name) + 1);
-	d->is_left = !mq_is_meant(mq, name);
-	mq_set_part(mq, name, "qf", d->control);
-	mq_set_part(mq, name, "df", d->data);
-	mq_set_part(mq, name, "xf", d->script);
-}
-
-/* True for a name in the base that can be a queue directory. */
-static bool
-mq_is_queue_name(struct mqueue *mq, const char *name)
-{
-	static const char *const others[] = {"qf", "df", "xf", "lost+found"};
-
-	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-		if (strcmp(name, others[i]) == 0)
-			return false;
-	return name[0] != '.' && strstr(name, "..") == NULL &&
-	       mq_has_directory(mq, "", name);
-}
-
-/* New messages go to the base if it is a queue itself, as its files or its
-   parts show, else to the first directory in it that looks like one. */
-static void
-mq_choose_fresh(struct mqueue *mq, const struct mq_names *names)
-{
-	struct mq_directory *base = &mq->directories[mq->directory_count - 1];
-
-	mq->fresh = base;
-	for (size_t i = 0; base->is_left && i < mq->directory_count; i++) {
-		mq->fresh = &mq->directories[i];
-		if (!mq->fresh->is_left)
-			return;
-	}
-	/* Where there is none the base is one, lest mail lie there unseen. */
-	if (mq->group[0] == '\0')
-		base->is_left = false;
-	for (size_t i = 0; i < names->count; i++)
-		if (mq_is_control(names->names[i]) ||
-		    strncmp(names->names[i], "df", 2) == 0)
-			return;
-	for (size_t i = 0; i + 1 < mq->directory_count; i++) {
-		struct mq_directory *d = &mq->directories[i];
-
-		if (d->name[0] == 'q' || strcmp(d->control, d->name) != 0) {
-			mq->fresh = d;
-			return;
-		}
-	}
-}
-
-int
-mq_scan_directories(struct mqueue *mq)
-{
-	struct mq_names names = {.is_all = true};
-	int error = os_list(mq->os, "", mq_names_add, &names);
-
-	mq->directories =
-	    mem_new(MQUEUE_DIRECTORIES_MAX, sizeof(*mq->directories));
-	if (names.count > 0)
-		qsort(names.names, names.count, sizeof(*names.names),
-		    mq_compare_names);
-	/* The base itself comes last where it has only others in it. */
-	for (size_t i = 0; error == 0 && i < names.count; i++) {
-		if (!mq_is_queue_name(mq, names.names[i]))
-			continue;
-		if (mq->directory_count == MQUEUE_DIRECTORIES_MAX - 1) {
-			log_event(LOG_WARN, "mqueue-directories", "",
-			    "directory=%s max=%d", names.names[i],
-			    MQUEUE_DIRECTORIES_MAX);
-			break;
-		}
-		mq_add_directory(mq, names.names[i]);
-	}
-	if (error == 0) {
-		mq_add_directory(mq, "");
-		mq_choose_fresh(mq, &names);
-	}
-	mq_names_free(&names);
-	return error;
 }
 
 struct mq_bad *
@@ -243,7 +119,7 @@ struct mq_look {
 	char path[MQ_PATH_MAX];
 	struct os_file *file;
 	bool is_locked;
-	struct os_status status;
+	struct mq_seen seen;
 	struct buf text;
 	struct arena arena;
 	struct qf q;
@@ -261,29 +137,42 @@ mq_look_end(struct mqueue *mq, struct mq_look *look)
 	arena_fini(&look->arena);
 }
 
+/* True if the file at PATH is there: its size is the one that counts. */
+static bool
+mq_has_file(struct mqueue *mq, struct mq_look *look, const char *path)
+{
+	return os_status(mq->os, path, &look->seen.data) == 0;
+}
+
+bool
+mq_is_directory_of(const struct mq_directory *directory, struct str text)
+{
+	return str_equal(text, str_from(directory->name)) ||
+	       (directory->name[0] == '\0' && str_equal(text, STR(".")));
+}
+
 /* True if the data file is there. */
 static bool
-mq_has_data(struct mqueue *mq, const struct mq_look *look)
+mq_has_data(struct mqueue *mq, struct mq_look *look)
 {
-	struct os_status status;
 	char path[MQ_PATH_MAX], name[MQ_NAME_MAX + 1];
 	const struct qf *q = &look->q;
 
 	mq_path(path, look->directory->data, "df", look->id);
-	if (os_status(mq->os, path, &status) == 0)
+	if (mq_has_file(mq, look, path))
 		return true;
 	if (!q->has_version && q->data_file.size > 0 &&
 	    q->data_file.size < MQ_NAME_MAX) {
 		memcpy(name, q->data_file.data, q->data_file.size);
 		name[q->data_file.size] = '\0';
 		mq_path(path, look->directory->data, "", name);
-		return os_status(mq->os, path, &status) == 0;
+		return mq_has_file(mq, look, path);
 	}
 	for (size_t i = 0; i < mq->directory_count; i++) {
 		mq_path(path, mq->directories[i].data, "df", look->id);
-		if (str_equal(
-			q->data_directory, str_from(mq->directories[i].name)) &&
-		    os_status(mq->os, path, &status) == 0)
+		if (mq_is_directory_of(
+			&mq->directories[i], q->data_directory) &&
+		    mq_has_file(mq, look, path))
 			return true;
 	}
 	return false;
@@ -294,7 +183,7 @@ static bool
 mq_knows_directory(const struct mqueue *mq, struct str name)
 {
 	for (size_t i = 0; i < mq->directory_count; i++)
-		if (str_equal(name, str_from(mq->directories[i].name)))
+		if (mq_is_directory_of(&mq->directories[i], name))
 			return true;
 	return name.size == 0;
 }
@@ -307,23 +196,25 @@ mq_judge(struct mqueue *mq, struct mq_look *look)
 	if (look->problem.kind != QF_FINE) {
 		look->reason = qf_problem_name(look->problem.kind);
 		look->remedy = look->problem.remedy;
-	} else if ((look->status.mode & 022) != 0)
-		look->reason = "writable by others";
-	else if (!mq_knows_directory(mq, look->q.data_directory))
+	} else if (!mq_knows_directory(mq, look->q.data_directory))
 		look->reason = "unknown data directory";
 	else if (!mq_has_data(mq, look))
 		look->reason = "data file is missing";
+	else
+		look->reason = mq_distrust(
+		    look->directory, &look->seen.control, &look->seen.data);
 }
 
 /* Reads the open file from its beginning: 0 or -errno. */
 static int
 mq_look_read(struct mqueue *mq, struct mq_look *look)
 {
-	int error = os_file_status(mq->os, look->file, &look->status);
+	int error = os_file_status(mq->os, look->file, &look->seen.control);
 
 	buf_init(&look->text, QF_FILE_MAX);
 	if (error == 0)
-		error = mq_read_file(mq->os, look->file, &look->text);
+		error = mq_read_file(
+		    mq->os, look->file, look->seen.control.size, &look->text);
 	arena_init(&look->arena, QF_ARENA_SIZE(buf_size(&look->text)));
 	if (error < 0)
 		return error;
@@ -351,7 +242,7 @@ mq_look_begin(struct mqueue *mq, struct mq_look *look)
 		return error;
 	mq_look_end(mq, look);
 	look->file = NULL;
-	error = mq_lock(mq, look->path, &look->file, &look->status);
+	error = mq_lock(mq, look->path, &look->file, &look->seen.control);
 	look->is_locked = error == 0;
 	if (error == 0)
 		error = mq_look_read(mq, look);
@@ -365,7 +256,8 @@ static void
 mq_look_refuse(struct mqueue *mq, struct mq_look *look)
 {
 	uint64_t wall_ms = os_wall_ms(mq->os);
-	bool is_young = wall_ms < look->status.mtime_ns / 1000000 + MQ_YOUNG_MS;
+	uint64_t mtime_ms = look->seen.control.mtime_ns / 1000000;
+	bool is_young = wall_ms < mtime_ms + MQ_YOUNG_MS;
 	int error = 0;
 
 	if (look->remedy == QF_LEAVE_YOUNG && is_young)
@@ -376,7 +268,7 @@ mq_look_refuse(struct mqueue *mq, struct mq_look *look)
 	if (look->remedy != QF_LEAVE)
 		error =
 		    mq_set_aside(mq, look->directory, look->prefix, look->id);
-	if (!mq_is_news(mq, look->path, &look->status))
+	if (!mq_is_news(mq, look->path, &look->seen.control))
 		return;
 	if (look->remedy == QF_LEAVE)
 		log_event(LOG_WARN, "mqueue-left", look->id,
@@ -408,7 +300,7 @@ mq_look_quarantined(struct mqueue *mq, struct mq_look *look)
 	os_close(mq->os, look->file);
 	look->file = NULL;
 	error = mq_lock(mq, look->path, &look->file, &status);
-	if (error == 0 && !mq_is_same(&status, &look->status))
+	if (error == 0 && !mq_is_same(&status, &look->seen.control))
 		error = -ESTALE;
 	if (error == 0 && os_status(mq->os, to, &status) != -ENOENT)
 		error = -EEXIST;
@@ -417,6 +309,17 @@ mq_look_quarantined(struct mqueue *mq, struct mq_look *look)
 	look->directory->is_control_dirty |= error == 0;
 	/* It is not sent under its old name either. */
 	return error == 0;
+}
+
+/* What is left out of a message that is sent otherwise. */
+static void
+mq_look_headers(const struct mq_look *look)
+{
+	if (look->q.header_bad_count > 0)
+		log_event(LOG_WARN, "mqueue-header", look->id,
+		    "file=%s count=%zu text=%.*s", look->path,
+		    look->q.header_bad_count,
+		    STR_ARG(str_head(look->q.header_bad, QF_PROBLEM_MAX)));
 }
 
 /* Reads one control file into the index, or sets it aside. */
@@ -433,19 +336,21 @@ mq_look(struct mqueue *mq, struct mq_directory *directory, const char *prefix,
 		bool is_quarantined = mq_look_quarantined(mq, &look);
 
 		message = mq_index(
-		    mq, directory, id, is_quarantined, &look.q, &look.status);
+		    mq, directory, id, is_quarantined, &look.q, &look.seen);
 		if (message != NULL) {
 			mq_entry_of(message)->is_lost = prefix[0] == 'Q';
 			mq_entry_of(message)->scan = mq->scan_number;
 			mq->found_count++;
-		} else if (mq_is_news(mq, look.path, &look.status))
+			mq_look_headers(&look);
+		} else if (mq_is_news(mq, look.path, &look.seen.control))
 			log_event(LOG_WARN, "mqueue-left", id,
 			    "file=%s reason=%s", look.path,
 			    "over the limits of a message");
 	} else if (error == 0)
 		mq_look_refuse(mq, &look);
 	else if (error != -ENOENT && error != -EWOULDBLOCK &&
-		 error != -ESTALE && mq_is_news(mq, look.path, &look.status))
+		 error != -ESTALE &&
+		 mq_is_news(mq, look.path, &look.seen.control))
 		log_event(LOG_WARN, "mqueue-left", id, "file=%s reason=%s",
 		    look.path, strerror(-error));
 	mq_look_end(mq, &look);
@@ -469,6 +374,7 @@ void
 mq_look_again(struct mqueue *mq, struct mq_entry *entry)
 {
 	struct mq_directory *directory = entry->directory;
+	struct ram_message *message;
 	char id[STORE_ID_MAX + 1];
 	bool is_lost = entry->is_lost;
 
@@ -478,6 +384,9 @@ mq_look_again(struct mqueue *mq, struct mq_entry *entry)
 		mq_look(mq, directory, "Qf", id);
 	else
 		mq_look_at(mq, directory, id);
+	HASH_FIND_STR(mq->ram->by_id, id, message);
+	if (message != NULL)
+		mq_entry_of(message)->is_littered = true;
 }
 
 /* True if ID has a control file of a message in the directory, be it one that
@@ -502,7 +411,7 @@ mq_is_queued(
 /* True if a tf or xf that was read is what a kill of ours has left.  Killed
    before there was a word in it, a tf has no data file either. */
 static bool
-mq_is_rest(struct mqueue *mq, const struct mq_look *look)
+mq_is_rest(struct mqueue *mq, struct mq_look *look)
 {
 	struct str text = buf_str(&look->text), mark = STR("\n$" QF_PRIVATE);
 
@@ -528,7 +437,7 @@ mq_look_rest(struct mqueue *mq, struct mq_directory *directory,
 	mq_path(look.path, directory->control, prefix, id);
 	buf_init(&look.text, QF_FILE_MAX);
 	arena_init(&look.arena, 0);
-	error = mq_lock(mq, look.path, &look.file, &look.status);
+	error = mq_lock(mq, look.path, &look.file, &look.seen.control);
 	if (error == 0)
 		error = mq_look_read(mq, &look);
 	/* Under its lock: it may have become a message meanwhile. */
@@ -574,7 +483,7 @@ mq_end_twins(struct mqueue *mq, struct mq_entry *entry, const char *prefix)
 	mq_path(look.path, look.directory->control, prefix, look.id);
 	buf_init(&look.text, QF_FILE_MAX);
 	arena_init(&look.arena, 0);
-	error = mq_lock(mq, look.path, &look.file, &look.status);
+	error = mq_lock(mq, look.path, &look.file, &look.seen.control);
 	if (error == 0)
 		error = mq_look_read(mq, &look);
 	if (error == 0 && look.problem.kind == QF_FINE)
@@ -618,6 +527,8 @@ mq_scan_name(
 	}
 	HASH_FIND_STR(mq->ram->by_id, id, message);
 	if (name[0] == 't' || name[0] == 'x') {
+		if (message != NULL)
+			mq_entry_of(message)->is_littered = true;
 		if ((message == NULL || mq_entry_of(message)->file == NULL) &&
 		    mq_stage_find(mq, id) == NULL)
 			mq_look_rest(mq, directory, prefix, id);
@@ -677,6 +588,7 @@ mq_scan(struct mqueue *mq)
 		struct mq_names names = {.is_lost = mq->options.is_lost};
 		int error = 0;
 
+		mq_look_at_owner(mq, directory);
 		if (!directory->is_left)
 			error = os_list(
 			    mq->os, directory->control, mq_names_add, &names);

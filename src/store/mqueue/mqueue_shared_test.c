@@ -3,6 +3,7 @@
  * by one of them at a time, and what one does the other sees.
  */
 #include "store/mqueue/mqueue_kit.h"
+#include "os/remover.h"
 
 #define SHARED_COUNT 12
 
@@ -329,6 +330,109 @@ test_very_many(void **state)
 	assert_int_equal(files, 0);
 }
 
+/* A clock that is only to be logged is no reason to look. */
+static void
+test_only_log(void **state)
+{
+	struct shared *shared = *state;
+	struct store_request *request = store_request_new(STORE_CLOCK);
+
+	shared_put(shared, "dfM1", "body\n");
+	shared_put(
+	    shared, "qfM1", "V8\nT1795295638\nS<a@x.org>\nRPFD:<u@x.org>\n.\n");
+	request->u.clock.queue_ms = request->u.clock.wall_ms = 1700000000000;
+	request->u.clock.is_only_log = true;
+	assert_int_equal(kit_run(shared->a, request)->error, 0);
+	assert_int_equal(request->totals.messages, 0);
+	store_request_free(request);
+	place_rescan(shared->a);
+	kit_expect_take(shared->a, "x.org", false, 9, "M1");
+}
+
+/* What another program has left beside a message goes with it, be it found with
+   the message or later. */
+static void
+test_litter(void **state)
+{
+	struct shared *shared = *state;
+	struct os *os = shared->place.os;
+	struct os_file *file;
+	size_t files = 0;
+
+	for (int is_late = 0; is_late < 2; is_late++) {
+		shared_put(shared, "dfM1", "body\n");
+		shared_put(shared, "qfM1",
+		    "V8\nT1795295638\nS<a@x.org>\nRPFD:<u@x.org>\n.\n");
+		if (is_late) {
+			place_rescan(shared->a);
+			assert_int_equal(
+			    os_open(os, "qfM1", OS_READ | OS_WRITE, &file), 0);
+			assert_int_equal(os_lock(os, file), 0);
+			kit_expect_take(shared->a, "x.org", false, 9, "");
+			os_close(os, file);
+		}
+		shared_put(shared, "tfM1", "V8\nT1795295638\n");
+		shared_put(shared, "xfM1", "451 later\n");
+		if (!is_late)
+			place_rescan(shared->a);
+		kit_expect_take(shared->a, "x.org", false, 9, "M1");
+		shared_done(shared->a, "M1", "x.org");
+		os_list(os, "", shared_count, &files);
+		assert_int_equal(files, 0);
+	}
+}
+
+static const struct os_ops *quick_ops;
+
+static int
+slow_unlink(struct os *os, const char *name)
+{
+	usleep(3000);
+	return quick_ops->unlink(os, name);
+}
+
+/* Threads that remove files, on a disk that is slow at it: all is gone when
+   nothing is leased any more, and else when the store is closed. */
+static void
+test_remover(void **state)
+{
+	struct mqueue_place place = {.is_real = true};
+	struct os_ops ops;
+	size_t files = 0;
+	char id[8];
+
+	for (int is_left = 0; is_left < 2; is_left++) {
+		struct store *store = place_open(&place);
+		struct remover *r = remover_new(3);
+
+		quick_ops = place.os->ops;
+		ops = *quick_ops;
+		ops.unlink = slow_unlink;
+		place.os->ops = &ops;
+		place.os->remover = r;
+		for (int i = 0; i < 20; i++) {
+			snprintf(id, sizeof(id), "M%02d", i);
+			kit_append_one(store, id, 1, "x.org", false);
+		}
+		store_request_free(kit_take(store, "x.org", false, 20));
+		for (int i = is_left; i < 20; i++) {
+			snprintf(id, sizeof(id), "M%02d", i);
+			shared_done(store, id, "x.org");
+		}
+		assert_true(remover_is_slow(r));
+		files = 0;
+		if (!is_left)
+			os_list(place.os, "", shared_count, &files);
+		assert_int_equal(files, 0);
+		store->ops->close(store);
+		os_list(place.os, "", shared_count, &files);
+		assert_int_equal(files, is_left ? 2 : 0);
+		remover_free(r);
+		place.os->ops = quick_ops;
+		place_remove(&place);
+	}
+}
+
 #define SHARED_TEST(f)                                                         \
 	cmocka_unit_test_setup_teardown(f, shared_setup, shared_teardown)
 
@@ -344,6 +448,9 @@ main(void)
 	    SHARED_TEST(test_both_at_work),
 	    SHARED_TEST(test_rests),
 	    SHARED_TEST(test_very_many),
+	    SHARED_TEST(test_only_log),
+	    SHARED_TEST(test_litter),
+	    cmocka_unit_test(test_remover),
 	};
 
 	if (getenv("SENDQ_LOG") != NULL)

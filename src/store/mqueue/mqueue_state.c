@@ -67,6 +67,7 @@ void
 mq_state_read(struct mqueue *mq)
 {
 	struct os_file *file;
+	uint64_t size = 0;
 	struct buf text;
 	struct str rest;
 
@@ -74,7 +75,8 @@ mq_state_read(struct mqueue *mq)
 	    os_open(mq->options.state, MQ_STATE, OS_READ, &file) < 0)
 		return;
 	buf_init(&text, MQ_STATE_MAX);
-	if (mq_read_file(mq->options.state, file, &text) < 0)
+	if (os_size(mq->options.state, file, &size) < 0 ||
+	    mq_read_file(mq->options.state, file, size, &text) < 0)
 		buf_clear(&text);
 	for (rest = buf_str(&text); rest.size > 0;) {
 		struct str line = str_head(rest, str_find(rest, '\n'));

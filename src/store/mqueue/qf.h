@@ -124,6 +124,9 @@ struct qf {
 	size_t recipient_count;
 	struct qf_header *headers;
 	size_t header_count;
+	/* H lines that are no header field are left out, as sendmail does. */
+	size_t header_bad_count;
+	struct str header_bad; /* the first one behind its letter, or empty */
 };
 
 /* What is wrong with a file. */
@@ -291,9 +294,10 @@ size_t qf_content_body(struct str content);
 /* Sets the headers of Q from the header part of a content (all before its
    body), with sendmail's own conditional Return-Path before them, and has_8bit
    and is_bcc_deleted.  *IS_EXACT_OUT tells whether qf_render_header() gives the
-   same bytes; it is false where there is no empty line behind, where a field is
-   one that sendmail drops (Bcc, Return-Path, Full-Name, Content-Length), and
-   where a line is no field: that is left out.  0 or -ENOBUFS. */
+   same bytes; it is false where there is no empty line behind, and where a line
+   is no field: that is left out.  Fields that sendmail drops (Bcc, Return-Path,
+   Full-Name, Content-Length) are under the condition ${sendq}, with which we
+   send them.  0 or -ENOBUFS. */
 int qf_set_headers(struct qf *q, struct arena *arena, struct str header,
     bool *is_exact_out) __attribute__((warn_unused_result));
 

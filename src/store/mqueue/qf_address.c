@@ -218,26 +218,40 @@ judge(struct str bare, struct qf_address *address)
 	address->is_oversize = bare.size > MAIL_ADDRESS_MAX;
 }
 
-/* A command with the quotes around all of it taken off. */
+/* TEXT without the quotes around all of it, if there are such: a copy.  No data
+   if the arena is full. */
 static struct str
-command_of(struct str text)
+command_of(struct str text, struct arena *arena)
 {
+	size_t i = 1, size = 0;
+	char *copy;
+
 	text = str_trim(text);
-	if (text.size >= 2 && text.data[0] == '"' &&
-	    text.data[text.size - 1] == '"')
-		text = str_head(str_skip(text, 1), text.size - 2);
-	return text;
+	if (text.size < 2 || text.data[0] != '"')
+		return text;
+	copy = arena_new(arena, text.size);
+	if (copy == NULL)
+		return str_of(NULL, 0);
+	for (; i < text.size && text.data[i] != '"'; i++) {
+		if (text.data[i] == '\\' && i + 1 < text.size)
+			i++;
+		copy[size++] = text.data[i];
+	}
+	return i + 1 == text.size ? str_of(copy, size) : text;
 }
 
-/* Programs, files and included lists: true if TEXT is one. */
-static bool
-judge_local(struct str text, struct qf_address *address)
+/* Programs, files and included lists: 1 if TEXT is one, 0 if not, or
+   -ENOBUFS. */
+static int
+judge_local(struct str text, struct arena *arena, struct qf_address *address)
 {
-	struct str command = command_of(text);
+	struct str command = command_of(text, arena);
 
+	if (command.data == NULL)
+		return -ENOBUFS;
 	if (command.size > 0 && command.data[0] == '|') {
 		address->kind = QF_ADDRESS_PROGRAM;
-		address->bare = command_of(str_skip(command, 1));
+		address->bare = command_of(str_skip(command, 1), arena);
 	} else if (command.size > 0 && command.data[0] == '/' &&
 		   str_find(command, '@') == command.size) {
 		address->kind = QF_ADDRESS_FILE;
@@ -246,15 +260,16 @@ judge_local(struct str text, struct qf_address *address)
 		address->kind = QF_ADDRESS_INCLUDE;
 		address->bare = str_trim(str_skip(command, 9));
 	} else {
-		return false;
+		return 0;
 	}
-	return true;
+	return address->bare.data != NULL ? 1 : -ENOBUFS;
 }
 
 int
 qf_address(struct str text, struct arena *arena, struct qf_address *address_out)
 {
 	struct qf_gather g = {.in = str_trim(qf_unquote(text, arena))};
+	int result;
 
 	if (g.in.data == NULL)
 		return -ENOBUFS;
@@ -262,8 +277,9 @@ qf_address(struct str text, struct arena *arena, struct qf_address *address_out)
 	    (struct qf_address){.kind = QF_ADDRESS_BAD, .bare = g.in};
 	if (g.in.size == 0)
 		address_out->kind = QF_ADDRESS_EMPTY;
-	if (g.in.size == 0 || judge_local(g.in, address_out))
-		return 0;
+	result = g.in.size == 0 ? 1 : judge_local(g.in, arena, address_out);
+	if (result != 0)
+		return result < 0 ? result : 0;
 	g.out = arena_new(arena, g.in.size);
 	if (g.out == NULL)
 		return -ENOBUFS;

@@ -125,6 +125,16 @@ note_field(struct qf *q, struct str text)
 		q->is_bcc_deleted = true;
 }
 
+static struct str
+condition_of(struct str text)
+{
+	struct str name, value;
+
+	return qf_header_split(text, &name, &value) && qf_is_dropped(name)
+	           ? STR(QF_KEPT)
+	           : STR("");
+}
+
 int
 qf_set_headers(
     struct qf *q, struct arena *arena, struct str header, bool *is_exact_out)
@@ -144,8 +154,8 @@ qf_set_headers(
 
 		if (text.data == NULL)
 			return -ENOBUFS;
-		q->headers[q->header_count++] =
-		    (struct qf_header){.condition = STR(""), .text = text};
+		q->headers[q->header_count++] = (struct qf_header){
+		    .condition = condition_of(text), .text = text};
 		note_field(q, text);
 		rest = str_skip(rest, size);
 	}

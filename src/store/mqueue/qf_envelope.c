@@ -4,6 +4,7 @@
  * caller is told.
  */
 #include "mail/address.h"
+#include "mail/alias_local.h"
 #include "store/mqueue/qf_text.h"
 
 #include <errno.h>
@@ -157,6 +158,26 @@ is_orcpt(struct str text)
 	       qf_is_xtext(text);
 }
 
+/* Sets the address of a program or a file; of an included list, and of what has
+   no such address, it is what is there. */
+static int
+get_local(const struct qf_recipient *r, struct arena *arena,
+    const struct qf_address *from, struct str *address)
+{
+	struct alias_local local = {
+	    .kind = from->kind == QF_ADDRESS_FILE ? ALIAS_FILE : ALIAS_PROGRAM,
+	    .text = from->bare,
+	};
+	char text[MAIL_ADDRESS_MAX + 1];
+	int size = from->kind == QF_ADDRESS_INCLUDE
+	               ? -EINVAL
+	               : alias_local_put(&local, text);
+
+	*address = size < 0 ? str_trim(r->text)
+	                    : arena_copy(arena, str_of(text, (size_t)size));
+	return address->data != NULL ? 0 : -ENOBUFS;
+}
+
 int
 qf_get_recipient(const struct qf_recipient *r, struct arena *arena,
     struct qf_address *address_out, struct mail_recipient *recipient_out)
@@ -169,8 +190,32 @@ qf_get_recipient(const struct qf_recipient *r, struct arena *arena,
 	    .address = address_out->bare,
 	    .orcpt = is_orcpt(r->orcpt) ? r->orcpt : STR(""),
 	    .notify = qf_notify(r->flags),
+	    .is_expanded = (r->flags & QF_RECIPIENT_ALIAS) != 0,
 	};
+	if (address_out->kind == QF_ADDRESS_PROGRAM ||
+	    address_out->kind == QF_ADDRESS_FILE ||
+	    address_out->kind == QF_ADDRESS_INCLUDE)
+		return get_local(
+		    r, arena, address_out, &recipient_out->address);
 	return 0;
+}
+
+/* A program or a file.  sendmail takes one only from an alias, as whose user it
+   runs it: nobody's, who is nobody on both sides. */
+static int
+set_local(struct qf_recipient *r, struct arena *arena,
+    const struct mail_recipient *recipient)
+{
+	*r = (struct qf_recipient){
+	    .flags = (uint8_t)(qf_flags_of_notify(recipient->notify) |
+			       QF_RECIPIENT_ALIAS),
+	    .text = qf_quote(recipient->address, arena),
+	    .orcpt = arena_copy(arena, recipient->orcpt),
+	    .final = STR(""),
+	    .status = STR(""),
+	    .user = STR("nobody:65534:65534:nobody"),
+	};
+	return r->text.data != NULL && r->orcpt.data != NULL ? 0 : -ENOBUFS;
 }
 
 int
@@ -182,12 +227,16 @@ qf_set_recipient(struct qf_recipient *r, struct arena *arena,
 	struct str orcpt = arena_copy(arena, recipient->orcpt);
 	char *final = arena_new(arena, sizeof(type) + text.size);
 
+	if (alias_local_is(recipient->address))
+		return set_local(r, arena, recipient);
 	if (text.data == NULL || orcpt.data == NULL || final == NULL)
 		return -ENOBUFS;
 	memcpy(final, type, sizeof(type) - 1);
 	memcpy(final + sizeof(type) - 1, text.data + 1, text.size - 2);
 	*r = (struct qf_recipient){
-	    .flags = qf_flags_of_notify(recipient->notify),
+	    .flags =
+		(uint8_t)(qf_flags_of_notify(recipient->notify) |
+			  (recipient->is_expanded ? QF_RECIPIENT_ALIAS : 0)),
 	    .text = text,
 	    .orcpt = orcpt,
 	    .final = str_of(final, sizeof(type) - 1 + text.size - 2),

@@ -196,6 +196,7 @@ test_recipient(void **state)
 	    .address = STR("b\xC3\x96@d"),
 	    .orcpt = STR("rfc822;Bob+2Bx@d"),
 	    .notify = MAIL_NOTIFY_FAILURE,
+	    .is_expanded = true,
 	};
 	struct mail_recipient got;
 	struct qf_address address;
@@ -205,11 +206,54 @@ test_recipient(void **state)
 	assert_int_equal(qf_set_recipient(&r, &arena, &recipient), 0);
 	assert_true(str_equal(r.text, STR("<b\xC3\xFF\x96@d>")));
 	assert_true(str_equal(r.final, STR("RFC822; b\xC3\xFF\x96@d")));
-	assert_int_equal(r.flags, 1 | 2 | 8);
+	assert_int_equal(r.flags, 1 | 2 | 8 | 64);
 	assert_int_equal(qf_get_recipient(&r, &arena, &address, &got), 0);
 	assert_true(str_equal(got.address, recipient.address));
 	assert_true(str_equal(got.orcpt, recipient.orcpt));
 	assert_int_equal(got.notify, recipient.notify);
+	assert_int_equal(got.is_expanded, recipient.is_expanded);
+}
+
+/* Programs and files of aliases, as sendmail writes them. */
+static void
+test_local_recipient(void **state)
+{
+	static const char *const addresses[] = {"\"|/bin/x\"",
+	    "\"|/bin/x \\\"a b\\\" \\\\c\"", "/var/x", "\"/var/a b\""};
+	/* What others write, and what becomes of it. */
+	static const struct {
+		const char *text, *address;
+	} cases[] = {
+	    {"|\"/bin/true\"", "\"|/bin/true\""},
+	    {"|/bin/true", "\"|/bin/true\""},
+	    {"/var/x", "/var/x"},
+	    {"|/bin/\001", "|/bin/\001"},
+	    {":include:/x", ":include:/x"},
+	};
+	struct mail_recipient to = {.notify = MAIL_NOTIFY_DELAY}, got;
+	struct qf_address address;
+	struct qf_recipient r = {.flags = QF_RECIPIENT_DEFAULT};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
+		to.address = str_from(addresses[i]);
+		assert_int_equal(qf_set_recipient(&r, &arena, &to), 0);
+		assert_true(str_equal(r.text, to.address));
+		assert_true(
+		    str_equal(r.user, STR("nobody:65534:65534:nobody")));
+		assert_int_equal(r.flags, 1 | 2 | 16 | 64);
+		assert_int_equal(
+		    qf_get_recipient(&r, &arena, &address, &got), 0);
+		assert_true(str_equal(got.address, to.address));
+		assert_int_equal(got.notify, to.notify);
+		assert_true(got.is_expanded);
+	}
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		r.text = str_from(cases[i].text);
+		assert_int_equal(
+		    qf_get_recipient(&r, &arena, &address, &got), 0);
+		assert_true(str_equal(got.address, str_from(cases[i].address)));
+	}
 }
 
 /* An ORCPT that RCPT could not carry is left out. */
@@ -364,6 +408,7 @@ main(void)
 	    cmocka_unit_test(test_limits),
 	    cmocka_unit_test(test_envelope_round_trip),
 	    cmocka_unit_test(test_recipient),
+	    cmocka_unit_test(test_local_recipient),
 	    cmocka_unit_test(test_orcpt),
 	    cmocka_unit_test(test_small_arena),
 	    cmocka_unit_test(test_duplicates),

@@ -99,25 +99,36 @@ read_flags(struct qf_reader *r, struct str text)
 }
 
 /* "?cond?Name: value" or "Name: value". */
-static enum qf_problem_kind
-read_header(struct qf_reader *r, struct str text)
+static bool
+parse_header(struct str text, struct qf_header *header_out)
 {
-	struct qf_header header = {.condition = STR(""), .text = text};
 	struct str name, value;
 
+	*header_out = (struct qf_header){.condition = STR(""), .text = text};
 	if (text.size > 0 && text.data[0] == '?') {
 		struct str rest = str_skip(text, 1);
 		size_t size = str_find(rest, '?');
 
-		if (size == rest.size)
-			return QF_BAD_LINE;
-		header.condition = str_head(rest, size);
-		header.text = str_skip(rest, size + 1);
+		if (size == rest.size ||
+		    str_find(str_head(rest, size), '\n') < size)
+			return false;
+		header_out->condition = str_head(rest, size);
+		header_out->text = str_skip(rest, size + 1);
 	}
-	if (!qf_header_split(header.text, &name, &value))
-		return QF_BAD_LINE;
-	CHECK(r->q->header_count < r->headers_max);
-	r->q->headers[r->q->header_count++] = header;
+	return qf_header_split(header_out->text, &name, &value);
+}
+
+/* One that is no field cannot be sent; all the rest of the message can. */
+static enum qf_problem_kind
+read_header(struct qf_reader *r, struct str text)
+{
+	struct qf *q = r->q;
+
+	CHECK(q->header_count < r->headers_max);
+	if (parse_header(text, &q->headers[q->header_count]))
+		q->header_count++;
+	else if (q->header_bad_count++ == 0)
+		q->header_bad = text;
 	return QF_FINE;
 }
 
@@ -367,9 +378,11 @@ flatten(char *copy, struct str bytes, struct str text)
 {
 	char *at = copy + (text.data - bytes.data);
 
-	for (size_t i = 0; i < text.size; i++)
-		if (at[i] == '\n')
+	for (size_t i = 0; i < text.size; i++) {
+		i += str_find(str_skip(text, i), '\n');
+		if (i < text.size)
 			at[i] = ' ';
+	}
 }
 
 static enum qf_problem_kind
@@ -394,6 +407,9 @@ copy_lines(struct str bytes, struct arena *arena, size_t *size_out)
 
 	if (copy == NULL)
 		return NULL;
+	*size_out = bytes.size;
+	if (str_find(bytes, '\r') == bytes.size)
+		return memcpy(copy, bytes.data, bytes.size);
 	for (size_t i = 0; i < bytes.size; i++)
 		if (bytes.data[i] != '\r' || i + 1 == bytes.size ||
 		    bytes.data[i + 1] != '\n')

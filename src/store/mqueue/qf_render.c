@@ -3,9 +3,9 @@
  *
  * A header field goes out if it has no condition, or one of the mailer's flags
  * is in it, or its macro has a value; Return-Path, Full-Name and
- * Content-Length have a condition by nature, and Bcc is dropped or emptied.  No
- * field is made anew or folded anew: sendmail did that before it wrote the
- * file.
+ * Content-Length have a condition by nature, and Bcc is dropped or emptied.
+ * Under the condition QF_KEPT these go out as they are.  No field is made anew
+ * or folded anew: sendmail did that before it wrote the file.
  *
  * Invariants:
  * 1. Rendered content has CRLF and no other line end; a CR within a line stays,
@@ -20,7 +20,10 @@
 #include <errno.h>
 #include <string.h>
 
-#define RELAY_FLAGS STR("mDFMuXa8") /* of sendmail's mailer "relay" */
+/* What goes out at most of the bytes that waited for the next one. */
+#define BODY_WAITING_MAX 4
+
+#define RELAY_FLAGS      STR("mDFMuXa8") /* of sendmail's mailer "relay" */
 /* Macros that always have a value when sendmail delivers. */
 #define ALWAYS_DEFINED STR("bdfgijkmnptvw")
 
@@ -51,6 +54,8 @@ is_condition_met(const struct qf *q, struct str name, struct str condition)
 	    "Full-Name", "Content-Length", NULL};
 	unsigned char first;
 
+	if (str_equal(condition, STR(QF_KEPT)))
+		return true;
 	if (is_one_of(name, never))
 		return false;
 	if (condition.size == 0)
@@ -70,6 +75,15 @@ is_condition_met(const struct qf *q, struct str name, struct str condition)
 		if (str_find(RELAY_FLAGS, condition.data[i]) < RELAY_FLAGS.size)
 			return true;
 	return false;
+}
+
+bool
+qf_is_dropped(struct str name)
+{
+	static const char *const names[] = {
+	    "Return-Path", "Full-Name", "Content-Length", NULL};
+
+	return is_bcc(name) || is_one_of(name, names);
 }
 
 /* LINE without its quoting, and CRLF. */
@@ -97,13 +111,14 @@ render_line(struct str line, struct buf *out)
 }
 
 static int
-render_field(struct str name, struct str value, struct buf *out)
+render_field(
+    struct str name, struct str value, bool is_emptied, struct buf *out)
 {
 	int error = buf_append(out, name);
 
 	if (error == 0)
 		error = buf_append(out, STR(":"));
-	if (error == 0 && is_bcc(name))
+	if (error == 0 && is_emptied)
 		return buf_append(out, STR("\r\n"));
 	while (error == 0) {
 		size_t size = str_find(value, '\n');
@@ -123,10 +138,11 @@ blank_before_dots(struct buf *out, size_t start)
 	char *bytes = out->data + out->start;
 	size_t size = buf_size(out);
 
-	for (size_t i = start; i + 1 < size; i++)
-		if (bytes[i + 1] == '.' &&
-		    (bytes[i] == '\r' || bytes[i] == '\0'))
-			bytes[i] = ' ';
+	for (size_t i = start + 1; i < size; i++) {
+		i += str_find(str_of(bytes + i, size - i), '.');
+		if (i < size && (bytes[i - 1] == '\r' || bytes[i - 1] == '\0'))
+			bytes[i - 1] = ' ';
+	}
 }
 
 int
@@ -137,13 +153,17 @@ qf_render_header(const struct qf *q, struct buf *out)
 	for (size_t i = 0; i < q->header_count; i++) {
 		const struct qf_header *h = &q->headers[i];
 		struct str name, value;
+		bool is_emptied;
 		int error;
 
 		if (!qf_header_split(h->text, &name, &value) ||
-		    !is_condition_met(q, name, h->condition) ||
-		    (q->is_bcc_deleted && is_bcc(name)))
+		    !is_condition_met(q, name, h->condition))
 			continue;
-		error = render_field(name, value, out);
+		is_emptied =
+		    is_bcc(name) && !str_equal(h->condition, STR(QF_KEPT));
+		if (is_emptied && q->is_bcc_deleted)
+			continue;
+		error = render_field(name, value, is_emptied, out);
 		if (error != 0)
 			return error;
 	}
@@ -193,9 +213,32 @@ body_plain_size(struct str text)
 	return nul != NULL ? (size_t)(nul - text.data) : size;
 }
 
+/* What has no byte that waits for the next one, behind none that did. */
+static void
+body_render_lines(struct qf_body *body, struct str piece, struct qf_sink *s)
+{
+	while (piece.size > 0) {
+		size_t size = str_find(piece, '\n');
+
+		sink(s, piece.data, size);
+		body->is_inside |= size > 0;
+		if (size == piece.size)
+			break;
+		sink(s, "\r\n", 2);
+		body->is_inside = false;
+		piece = str_skip(piece, size + 1);
+	}
+}
+
 static void
 body_render(struct qf_body *body, struct str piece, struct qf_sink *s)
 {
+	if (!body->has_cr && !body->has_nul &&
+	    str_find(piece, '\r') == piece.size &&
+	    str_find(piece, '\0') == piece.size) {
+		body_render_lines(body, piece, s);
+		return;
+	}
 	while (piece.size > 0) {
 		size_t size = body_plain_size(piece);
 
@@ -232,7 +275,8 @@ body_end(struct qf_body *body, struct str piece, struct qf_sink *s)
 	body->has_cr = body->has_nul = body->is_inside = false;
 }
 
-/* Counts, makes room, renders: all or nothing. */
+/* Counts, makes room, renders: all or nothing.  Where there is room in any case
+   nothing is counted before. */
 static int
 body_put(struct qf_body *body, struct str piece, struct buf *out,
     void (*render)(struct qf_body *, struct str, struct qf_sink *))
@@ -240,6 +284,15 @@ body_put(struct qf_body *body, struct str piece, struct buf *out,
 	struct qf_body after = *body;
 	struct qf_sink s = {0};
 
+	if (out != NULL && 2 * piece.size + BODY_WAITING_MAX <= buf_room(out)) {
+		s.to = buf_space(out, 2 * piece.size + BODY_WAITING_MAX);
+		if (s.to == NULL)
+			return -ENOMEM;
+		render(body, piece, &s);
+		buf_added(out, s.size);
+		body->size += s.size;
+		return 0;
+	}
 	render(&after, piece, &s);
 	after.size += s.size;
 	if (out != NULL && s.size > 0) {

@@ -92,6 +92,10 @@ test_conditions(void **state)
 	    {"\x81r", "X: y", "X: y\r\n"},
 	    {"\x01r", "X: y", "X: y\r\n"},
 	    {"\x01q", "X: y", ""},
+	    {"${sendq}", "Return-Path: <a@b>", "Return-Path: <a@b>\r\n"},
+	    {"${sendq}", "Full-Name: x", "Full-Name: x\r\n"},
+	    {"${sendq}", "Content-Length: 1", "Content-Length: 1\r\n"},
+	    {"${sendq}", "Bcc: a@b", "Bcc: a@b\r\n"},
 	    {"", "Bcc: a@b", "Bcc:\r\n"},
 	    {"", "resent-bcc: a@b\n c@d", "resent-bcc:\r\n"},
 	};
@@ -254,10 +258,10 @@ static const struct {
     {STR(" c\r\n"), 0, false, true},
     {STR(": c\r\n"), 0, false, true},
     {STR(""), 0, false, true},
-    {STR("Bcc: a\r\n\r\n"), 10, false, true},
-    {STR("Return-Path: <a>\r\n\r\n"), 20, false, true},
-    {STR("Content-Length: 3\r\n\r\n"), 21, false, true},
-    {STR("Full-Name: a\r\n\r\n"), 16, false, true},
+    {STR("Bcc: a\r\n\r\n"), 10, true, true},
+    {STR("Return-Path: <a>\r\n\r\n"), 20, true, true},
+    {STR("Content-Length: 3\r\n\r\n"), 21, true, true},
+    {STR("Full-Name: a\r\n\r\n"), 16, true, true},
 };
 
 /* Takes CONTENT apart, and puts it together again in OUT. */

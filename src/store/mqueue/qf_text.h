@@ -11,6 +11,9 @@
 #define QF_META  0xFF /* stands before an internal byte that means itself */
 #define QF_MACRO 0x81 /* begins a macro */
 
+/* The condition of a field that sendmail would drop and we send. */
+#define QF_KEPT "$" QF_PRIVATE
+
 /* Letters of F lines, and of R lines in the order of the QF_RECIPIENT_ bits;
    both as sendmail writes them. */
 #define QF_FLAG_LETTERS      "wr8bdnse"
@@ -41,5 +44,9 @@ size_t qf_plain_size(struct str text);
    belong to neither. */
 bool qf_header_split(
     struct str text, struct str *name_out, struct str *value_out);
+
+/* True for a field that sendmail does not send on, or not as it is: Bcc,
+   Return-Path, Full-Name, Content-Length. */
+bool qf_is_dropped(struct str name);
 
 #endif

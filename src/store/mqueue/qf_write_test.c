@@ -362,8 +362,10 @@ draw_envelope(struct qf *q)
 	q->quarantine = q->has_quarantine ? draw_text(0) : STR("");
 	q->envid = q->has_envid ? draw_text(0) : STR("");
 	q->auth = q->has_auth ? STR("a+2Bb@c") : STR("");
-	q->deliver_mode = q->has_deliver_by ? (uint8_t)(1 + draw(2)) : 0;
-	q->deliver_by_s = q->has_deliver_by ? (int64_t)draw(9999) : 0;
+	if (q->has_deliver_by) {
+		q->deliver_mode = (uint8_t)(1 + draw(2) + draw(2) * 0x10);
+		q->deliver_by_s = (int64_t)draw(9999) - 2000;
+	}
 	q->recipient_count = 1 + draw(LIST_MAX);
 	for (size_t i = 0; i < q->recipient_count; i++)
 		draw_recipient(&recipients[i]);

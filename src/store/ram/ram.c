@@ -39,6 +39,7 @@ ram_message_free(struct ram *ram, struct ram_message *message)
 		free(message->rows[i].status);
 	arena_fini(&message->arena);
 	free(message->rows);
+	free(message->reason);
 	free(message->content);
 	free(message);
 }
@@ -305,15 +306,37 @@ ram_do_park(struct ram *ram, struct store_request *request)
 	HASH_ADD_KEYPTR(hh, ram->parks, park->name, name.size, park);
 }
 
+void
+ram_set_reason(struct ram_message *message, struct str reason)
+{
+	free(message->reason);
+	message->reason = NULL;
+	if (reason.size > 0)
+		message->reason = mem_copy_text(reason.data, reason.size);
+}
+
+/* True if the request has a reason that is not the message's. */
+static bool
+ram_is_other_reason(
+    const struct store_request *request, const struct ram_message *message)
+{
+	struct str reason = request->u.change.reason;
+
+	return reason.size > 0 &&
+	       (message->reason == NULL ||
+		   !str_equal(reason, str_from(message->reason)));
+}
+
 /* True if the change would do something to the row. */
 static bool
-ram_change_wants(const struct store_request *request, const struct ram_row *row)
+ram_change_wants(const struct store_request *request, const struct ram_row *row,
+    bool is_other_reason)
 {
 	if (!ram_filter_has_row(&request->u.change.filter, row))
 		return false;
 	switch (request->u.change.change) {
 	case STORE_CHANGE_HOLD:
-		return row->lane != STORE_STOPPED;
+		return row->lane != STORE_STOPPED || is_other_reason;
 	case STORE_CHANGE_FREE:
 		return row->lane == STORE_STOPPED;
 	case STORE_CHANGE_DELETE:
@@ -331,9 +354,11 @@ ram_change_row(
 	switch (request->u.change.change) {
 	case STORE_CHANGE_HOLD:
 		ram_row_set_lane(ram, row, STORE_STOPPED, 0);
+		ram_set_reason(row->message, request->u.change.reason);
 		break;
 	case STORE_CHANGE_FREE:
 		ram_row_set_lane(ram, row, ram_row_home(row), 0);
+		ram_set_reason(row->message, STR(""));
 		break;
 	case STORE_CHANGE_DELETE:
 		if (ram_row_remove(ram, row))
@@ -351,11 +376,12 @@ ram_change_message(
     struct ram *ram, struct store_request *request, struct ram_message *message)
 {
 	size_t leased_count = 0, row_count = message->row_count;
+	bool is_other_reason = ram_is_other_reason(request, message);
 
 	for (size_t i = 0; i < row_count; i++) {
 		struct ram_row *row = &message->rows[i];
 
-		if (!ram_change_wants(request, row))
+		if (!ram_change_wants(request, row, is_other_reason))
 			continue;
 		if (request->u.change.is_dry && row->spot->lease == NULL) {
 			request->u.change.changed_count++;
@@ -382,7 +408,8 @@ ram_do_change(struct ram *ram, struct store_request *request)
 
 	request->u.change.changed_count = request->u.change.leased_count = 0;
 	request->u.change.next_key = 0;
-	if (request->u.change.change > STORE_CHANGE_DELETE) {
+	if (request->u.change.change > STORE_CHANGE_DELETE ||
+	    !store_reason_is_valid(request->u.change.reason)) {
 		request->error = -EINVAL;
 		return;
 	}

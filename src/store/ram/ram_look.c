@@ -52,14 +52,18 @@ struct ram_message *
 ram_filter_first(const struct ram *ram, const struct store_filter *filter,
     uint64_t after_key)
 {
-	struct ram_message *message = ram->messages;
+	struct ram_message *message, after = {.key = after_key};
+	struct tree_node *node;
 
-	if (filter->id.size > 0)
+	if (filter->id.size > 0) {
 		HASH_FIND(
 		    hh, ram->by_id, filter->id.data, filter->id.size, message);
-	while (message != NULL && message->key <= after_key)
-		message = ram_filter_next(filter, message);
-	return message;
+		return message != NULL && message->key > after_key ? message
+		                                                   : NULL;
+	}
+	node = tree_behind(&ram->by_key, &after.in_keys);
+	return node == NULL ? NULL
+	                    : TREE_OBJECT(node, struct ram_message, in_keys);
 }
 
 struct ram_message *
@@ -280,11 +284,19 @@ ram_find_message(struct store_request *request,
 	    .content_size = message->content_size,
 	};
 	memcpy(to->id, message->id, sizeof(to->id));
-	for (size_t i = 0; i < message->row_count; i++)
-		to->row_count += ram_filter_has_row(
-		    &request->u.find.filter, &message->rows[i]);
+	for (size_t i = 0; i < message->row_count; i++) {
+		if (!ram_filter_has_row(
+			&request->u.find.filter, &message->rows[i]))
+			continue;
+		to->row_count++;
+		if (message->rows[i].lane == STORE_STOPPED)
+			to->reason = str_from(message->reason);
+	}
 	if (to->row_count == 0)
 		return true;
+	to->reason = arena_copy(arena, to->reason);
+	if (to->reason.data == NULL)
+		return false;
 	if (mail_envelope_copy(arena, &message->envelope, &to->envelope) < 0)
 		return false;
 	to->rows = arena_new(arena, to->row_count * sizeof(*to->rows));

@@ -78,6 +78,7 @@ struct ram_message {
 	size_t left_count; /* rows that are not gone */
 	struct ram_spot *spots;
 	size_t lease_count;
+	char *reason;  /* why rows of it are stopped; NULL = nobody said */
 	char *content; /* NULL with a keeper */
 	uint64_t content_size;
 	void *entry; /* the keeper's */
@@ -149,6 +150,8 @@ int ram_append_check(struct ram *ram, const struct store_message *message);
    the last.  The message is the engine's. */
 struct ram_message *ram_append(
     struct ram *ram, const struct store_message *from, uint64_t key);
+/* Gives MESSAGE its reason; empty = none. */
+void ram_set_reason(struct ram_message *message, struct str reason);
 /* Forgets a message without leases; the keeper is not told. */
 void ram_forget(struct ram *ram, struct ram_message *message);
 /* Asks the keeper, if there is one. */

@@ -70,8 +70,7 @@ ram_lease_answer(struct ram *ram, struct store_request *request,
 	    .content = STR(""),
 	};
 	memcpy(to->id, message->id, sizeof(to->id));
-	if (request->verb == STORE_TAKE &&
-	    message->content_size <= request->u.take.inline_max)
+	if (message->content_size <= store_inline_max(request))
 		to->content = ram_lease_content(ram, message, arena);
 	if (to->rows == NULL || to->content.data == NULL ||
 	    to->destination.data == NULL ||
@@ -315,6 +314,10 @@ ram_lease(struct ram *ram, struct store_request *request)
 
 	request->u.lease.lease_count = request->u.lease.leased_count = 0;
 	request->u.lease.next_key = 0;
+	if (request->u.lease.inline_max > STORE_BLOCK) {
+		request->error = -EINVAL;
+		return;
+	}
 	if (count_max > STORE_SLICE_MAX)
 		count_max = STORE_SLICE_MAX;
 	request->u.lease.leases = arena_new(

@@ -6,8 +6,8 @@
 
 #include "os/os_sim.h"
 
-#define RAM_TEST_SEEDS 6
-#define RAM_TEST_STEPS 1500
+#define RAM_TEST_SEEDS 9
+#define RAM_TEST_STEPS 1000
 
 static struct store *
 ram_test_open(void *arg)
@@ -33,7 +33,7 @@ ram_test_seed(void *arg)
 	struct store *a = store_ram_new(NULL);
 	struct store *b = store_ram_new(NULL);
 
-	store_contract_random(a, b, *seed, RAM_TEST_STEPS);
+	store_contract_random(a, b, *seed, apart_scale(RAM_TEST_STEPS));
 	a->ops->close(a);
 	b->ops->close(b);
 	return 0;
@@ -44,8 +44,8 @@ ram_test_random(void **state)
 {
 	for (uint64_t seed = 1; seed <= RAM_TEST_SEEDS; seed++)
 		apart(ram_test_seed, &seed);
-	store_contract_random_reopen(
-	    &ram_test_factory, &ram_test_factory, 99, RAM_TEST_STEPS);
+	store_contract_random_reopen(&ram_test_factory, &ram_test_factory, 99,
+	    apart_scale(RAM_TEST_STEPS));
 }
 
 static const struct kit_row ram_test_row[] = {

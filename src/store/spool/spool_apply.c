@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define APPLY_BLOB_MAX (STORE_RECIPIENTS_MAX * 8)
-
 enum apply_fate {
 	APPLY_KEEP,
 	APPLY_SET,
@@ -65,13 +63,14 @@ spool_apply_row(struct spool_index *index, const struct spool_message *message,
     const struct spool_destination *destination, const struct spool_row *row)
 {
 	uint64_t number = row->index, lane = row->lane, home = row->home;
-	uint64_t attempts = row->attempts, notify = row->recipient.notify;
+	uint64_t attempts = row->attempts;
+	uint64_t bits = mail_recipient_bits(&row->recipient);
 	uint64_t is_told = row->is_told;
 
 	return spool_sql_run(
 	    index, spool_sql(index, SPOOL_SQL_ROW_ADD, "uuuuuuuuuuubbbb",
 		       destination->no, message->key, number, lane, row->place,
-		       home, message->rank, attempts, notify, apply_alarm(row),
+		       home, message->rank, attempts, bits, apply_alarm(row),
 		       is_told, row->domain, row->recipient.address,
 		       row->recipient.orcpt, row->status));
 }
@@ -150,13 +149,14 @@ apply_add_message(struct spool_index *index,
 	    w.is_bad
 		? spool_index_fail(index, -ENOMEM)
 		: spool_sql_run(index,
-		      spool_sql(index, SPOOL_SQL_MESSAGE_ADD, "ubuuuuuuuuuuubb",
-			  message->key, str_from(message->id),
-			  found->at.segment, found->at.offset, length,
-			  apply_content_offset(found), message->content_size,
-			  message->arrival_ms, message->arrival_wall_ms,
-			  message->expire_ms, message->rank, is_staged, live,
-			  buf_str(&envelope), destinations));
+		      spool_sql(index, SPOOL_SQL_MESSAGE_ADD,
+			  "ubuuuuuuuuuuubbb", message->key,
+			  str_from(message->id), found->at.segment,
+			  found->at.offset, length, apply_content_offset(found),
+			  message->content_size, message->arrival_ms,
+			  message->arrival_wall_ms, message->expire_ms,
+			  message->rank, is_staged, live, buf_str(&envelope),
+			  destinations, message->reason));
 	buf_fini(&envelope);
 	return error;
 }
@@ -186,9 +186,9 @@ int
 spool_apply_message(struct spool_index *index, struct spool_message *message,
     const struct spool_found_record *found)
 {
-	char blob[APPLY_BLOB_MAX];
 	struct spool_stored stored;
 	size_t blob_size;
+	char *blob;
 	int error;
 
 	if (message->key != found->header.seq) {
@@ -205,10 +205,12 @@ spool_apply_message(struct spool_index *index, struct spool_message *message,
 		    (unsigned long long)message->key);
 	if (error != 0)
 		return error < 0 ? error : 0;
+	blob = mem_new(message->row_count, 8);
 	error = apply_add_rows(index, message, blob, &blob_size);
 	if (error == 0)
 		error = apply_add_message(
 		    index, message, found, str_of(blob, blob_size));
+	free(blob);
 	if (error == 0)
 		error = apply_live(index, found->at,
 		    spool_record_size(&found->header), message->content_size,
@@ -428,7 +430,17 @@ apply_change_row(struct spool_row *row, enum store_change change, uint64_t rank)
 }
 
 static int
-apply_change_group(struct spool_index *index, enum store_change change,
+apply_reason(struct spool_index *index, const struct spool_stored *stored,
+    struct str reason)
+{
+	if (str_equal(stored->message.reason, reason))
+		return 0;
+	return spool_sql_run(index, spool_sql(index, SPOOL_SQL_MESSAGE_REASON,
+					"ub", stored->message.key, reason));
+}
+
+static int
+apply_change_group(struct spool_index *index, const struct spool_body *body,
     const struct spool_change_group *which)
 {
 	enum apply_fate fates[STORE_RECIPIENTS_MAX] = {APPLY_KEEP};
@@ -444,9 +456,12 @@ apply_change_group(struct spool_index *index, enum store_change change,
 
 		if (at < group.count)
 			fates[at] = apply_change_row(
-			    &group.rows[at], change, stored.message.rank);
+			    &group.rows[at], body->change, stored.message.rank);
 	}
-	return apply_group(index, &stored, &group, fates);
+	error = apply_group(index, &stored, &group, fates);
+	if (error == 0 && body->change != STORE_CHANGE_DELETE)
+		error = apply_reason(index, &stored, body->reason);
+	return error;
 }
 
 int
@@ -455,8 +470,7 @@ spool_apply_change(struct spool_index *index, const struct spool_body *body)
 	int error = 0;
 
 	for (size_t i = 0; error == 0 && i < body->group_count; i++)
-		error =
-		    apply_change_group(index, body->change, &body->groups[i]);
+		error = apply_change_group(index, body, &body->groups[i]);
 	return error;
 }
 

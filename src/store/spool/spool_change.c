@@ -19,13 +19,16 @@ struct change_slice {
 	size_t leased_count;
 };
 
-/* True if the change would do something to the row. */
+/* True if the change would do something to a row of the message. */
 static bool
-change_wants(enum store_change change, const struct spool_row *row)
+change_wants(const struct spool_body *body, const struct spool_stored *stored,
+    const struct spool_row *row)
 {
-	switch (change) {
+	switch (body->change) {
 	case STORE_CHANGE_HOLD:
-		return row->lane != STORE_STOPPED;
+		return row->lane != STORE_STOPPED ||
+		       (body->reason.size > 0 &&
+			   !str_equal(body->reason, stored->message.reason));
 	case STORE_CHANGE_FREE:
 		return row->lane == STORE_STOPPED;
 	case STORE_CHANGE_DELETE:
@@ -83,7 +86,7 @@ change_collect(struct change_slice *slice, const struct spool_stored *stored)
 
 		if (!store_filter_has_row(filter, rows[i].destination,
 			rows[i].domain, rows[i].recipient.address) ||
-		    !change_wants(slice->body.change, &rows[i]))
+		    !change_wants(&slice->body, stored, &rows[i]))
 			continue;
 		if (spool_lease_get(&spool->leases, key, rows[i].destination) !=
 		    NULL) {
@@ -139,6 +142,9 @@ spool_do_change(struct spool *spool, struct store_request *request)
 	    .spool = spool,
 	    .request = request,
 	    .body.change = request->u.change.change,
+	    .body.reason = request->u.change.change == STORE_CHANGE_HOLD
+	                       ? request->u.change.reason
+	                       : STR(""),
 	    .body.groups = arena_new(&spool->index.scratch,
 		STORE_SLICE_MAX * sizeof(*slice.body.groups)),
 	};
@@ -148,7 +154,8 @@ spool_do_change(struct spool *spool, struct store_request *request)
 
 	request->u.change.changed_count = request->u.change.leased_count = 0;
 	request->u.change.next_key = 0;
-	if (request->u.change.change > STORE_CHANGE_DELETE)
+	if (request->u.change.change > STORE_CHANGE_DELETE ||
+	    !store_reason_is_valid(request->u.change.reason))
 		return -EINVAL;
 	CHECK(slice.body.groups != NULL);
 	error = change_walk(&slice, &next_key);

@@ -14,6 +14,7 @@ struct cut {
 	uint64_t inner; /* of the recovery */
 	uint64_t state_count;
 	char where[120];
+	uint64_t slice; /* see cut_is_mine() */
 	bool is_long;
 	bool is_running; /* the spool is open and not being closed */
 };
@@ -139,12 +140,30 @@ cut_try(struct cut *cut, struct os *os, enum os_sim_crash how, bool is_twice)
 	cut->state_count += (uint64_t)apart(cut_try_apart, &once);
 }
 
+/* Where a process has little time a run makes every CUT_SLICES-th cut only, and
+   there are as many runs. */
+#define CUT_SLICES 16
+
+static uint64_t
+cut_slices(void)
+{
+	return apart_is_needed() ? CUT_SLICES : 1;
+}
+
+static bool
+cut_is_mine(const struct cut *cut)
+{
+	return cut->call % cut_slices() == cut->slice;
+}
+
 static void
 cut_hook(void *arg, struct os *os)
 {
 	struct cut *cut = arg;
 
 	cut->call++;
+	if (!cut_is_mine(cut))
+		return;
 	if (cut->is_long) {
 		for (int how = 0; how < OS_SIM_CRASHES; how++)
 			cut_try(cut, os, (enum os_sim_crash)how,
@@ -178,7 +197,8 @@ cut_hook_all(void *arg, struct os *os)
 		once.how = i < OS_SIM_CRASHES ? (enum os_sim_crash)i
 		                              : OS_SIM_CRASH_SUBSET;
 		cut->call++;
-		apart(cut_all_apart, &once);
+		if (cut_is_mine(cut))
+			apart(cut_all_apart, &once);
 	}
 }
 
@@ -227,11 +247,12 @@ cut_append(struct trial *trial, size_t first, size_t second, size_t third)
 }
 
 /* Batches that begin segments: what is torn at their very beginning. */
-static void
-test_new_segment(void **state)
+static int
+new_segment_slice(void *arg)
 {
 	struct trial *trial = mem_new(1, sizeof(*trial));
-	struct cut cut = {.trial = trial, .is_running = true};
+	struct cut cut = {
+	    .trial = trial, .is_running = true, .slice = *(uint64_t *)arg};
 
 	trial_begin(trial, 1);
 	assert_int_equal(
@@ -243,15 +264,24 @@ test_new_segment(void **state)
 	os_sim_set_hook(trial->os, NULL, NULL);
 	trial_end(trial);
 	free(trial);
+	return 0;
+}
+
+static void
+test_new_segment(void **state)
+{
+	for (uint64_t slice = 0; slice < cut_slices(); slice++)
+		apart(new_segment_slice, &slice);
 }
 
 /* The power goes at every call while a spool recovers what it had said to be
    durable. */
-static void
-test_recovery(void **state)
+static int
+recovery_slice(void *arg)
 {
 	struct trial *trial = mem_new(1, sizeof(*trial));
-	struct cut cut = {.trial = trial, .is_running = true};
+	struct cut cut = {
+	    .trial = trial, .is_running = true, .slice = *(uint64_t *)arg};
 	struct os *clone;
 	struct store *store;
 
@@ -268,30 +298,47 @@ test_recovery(void **state)
 	os_free(clone);
 	trial_end(trial);
 	free(trial);
+	return 0;
 }
 
 static void
-cut_run(uint64_t seed, uint64_t step_count, bool is_long)
+test_recovery(void **state)
 {
-	struct trial *trial = mem_new(1, sizeof(*trial));
-	struct cut cut = {.trial = trial, .is_long = is_long};
+	for (uint64_t slice = 0; slice < cut_slices(); slice++)
+		apart(recovery_slice, &slice);
+}
 
-	trial_begin(trial, seed);
+/* A trial, and which of its calls are tried. */
+struct cut_plan {
+	uint64_t seed, step_count, slice;
+	bool is_long;
+};
+
+static int
+cut_run(void *arg)
+{
+	const struct cut_plan *plan = arg;
+	struct trial *trial = mem_new(1, sizeof(*trial));
+	struct cut cut = {
+	    .trial = trial, .is_long = plan->is_long, .slice = plan->slice};
+
+	trial_begin(trial, plan->seed);
 	os_sim_set_hook(trial->os, cut_hook, &cut);
 	assert_int_equal(
 	    trial_open(trial->os, &trial->is_dead, &trial->spool), 0);
 	cut.is_running = true;
-	for (trial->step = 1; trial->step <= step_count; trial->step++)
+	for (trial->step = 1; trial->step <= plan->step_count; trial->step++)
 		cut_step(trial);
 	cut.is_running = false;
 	assert_false(trial->is_dead);
 	trial->spool->ops->close(trial->spool);
 	trial->spool = NULL;
 	os_sim_set_hook(trial->os, NULL, NULL);
-	printf("seed %llu: %llu calls, %llu states\n", KIT_U(seed),
+	printf("seed %llu: %llu calls, %llu states\n", KIT_U(plan->seed),
 	    KIT_U(cut.call), KIT_U(cut.state_count));
 	trial_end(trial);
 	free(trial);
+	return 0;
 }
 
 static void
@@ -300,8 +347,12 @@ test_cuts(void **state)
 	const char *text = getenv("SENDQ_LONG");
 	bool is_long = text != NULL && strcmp(text, "1") == 0;
 
-	for (uint64_t seed = 1; seed <= (is_long ? 6 : 2); seed++)
-		cut_run(seed, is_long ? 150 : 40, is_long);
+	struct cut_plan plan = {
+	    .step_count = is_long ? 100 : 40, .is_long = is_long};
+
+	for (plan.seed = 1; plan.seed <= (is_long ? 3 : 2); plan.seed++)
+		for (plan.slice = 0; plan.slice < cut_slices(); plan.slice++)
+			apart(cut_run, &plan);
 }
 
 static void

@@ -238,6 +238,10 @@ spool_index_open(
 
 	*index = (struct spool_index){.os = os, .log = log};
 	arena_init(&index->scratch, INDEX_SCRATCH_MAX);
+	/* One thread at a time is in the store of a process, so SQLite needs
+	   no locks.  Where it has begun already it says no, and stays so. */
+	(void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	index->vfs = spool_vfs_new(os);
 	code = sqlite3_open_v2(
 	    SPOOL_INDEX_NAME, &index->db, flags, spool_vfs_name(index->vfs));

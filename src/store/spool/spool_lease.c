@@ -1,5 +1,6 @@
 /* Leases; see spool_lease.h. */
 #include "store/spool/spool_lease.h"
+#include "base/check.h"
 #include "base/mem.h"
 
 #include <stdlib.h>
@@ -49,7 +50,7 @@ spool_lease_begin(struct spool_leases *leases, uint64_t key,
 	lease->name_size = lease_name(lease->name, key, destination);
 	lease->is_new = true;
 	lease->owner = owner;
-	leases->has_new = true;
+	LL_PREPEND2(leases->new, lease, new_next);
 	lease_insert(leases, lease);
 	return lease;
 }
@@ -59,10 +60,12 @@ spool_lease_cancel(struct spool_leases *leases, const void *owner)
 {
 	struct spool_lease *lease, *next;
 
-	HASH_ITER(hh, leases->by_name, lease, next)
+	LL_FOREACH_SAFE2(leases->new, lease, next, new_next)
 	{
-		if (!lease->is_new || lease->owner != owner)
+		if (lease->owner != owner)
 			continue;
+		CHECK(!lease->is_ended);
+		LL_DELETE2(leases->new, lease, new_next);
 		HASH_DEL(leases->by_name, lease);
 		free(lease);
 	}
@@ -72,7 +75,26 @@ void
 spool_lease_end(struct spool_leases *leases, struct spool_lease *lease)
 {
 	HASH_DEL(leases->by_name, lease);
+	lease->is_ended = true;
 	LL_PREPEND(leases->ended, lease);
+}
+
+/* Those that are new stay, or were never there. */
+static void
+lease_settle_new(struct spool_leases *leases, bool is_durable)
+{
+	struct spool_lease *lease, *next;
+
+	LL_FOREACH_SAFE2(leases->new, lease, next, new_next)
+	{
+		lease->is_new = false;
+		if (is_durable && !lease->is_ended)
+			continue;
+		if (!lease->is_ended)
+			HASH_DEL(leases->by_name, lease);
+		free(lease);
+	}
+	leases->new = NULL;
 }
 
 void
@@ -80,27 +102,20 @@ spool_lease_settle(struct spool_leases *leases, bool is_durable)
 {
 	struct spool_lease *lease, *next;
 
-	if (leases->has_new) {
-		HASH_ITER(hh, leases->by_name, lease, next)
-		{
-			if (!lease->is_new)
-				continue;
-			lease->is_new = false;
-			if (is_durable)
-				continue;
-			HASH_DEL(leases->by_name, lease);
-			free(lease);
-		}
-		leases->has_new = false;
-	}
 	LL_FOREACH_SAFE(leases->ended, lease, next)
 	{
-		if (is_durable || lease->is_new)
+		/* Those that are new are freed below. */
+		if (lease->is_new)
+			continue;
+		if (is_durable) {
 			free(lease);
-		else
-			lease_insert(leases, lease);
+			continue;
+		}
+		lease->is_ended = false;
+		lease_insert(leases, lease);
 	}
 	leases->ended = NULL;
+	lease_settle_new(leases, is_durable);
 }
 
 void

@@ -10,9 +10,11 @@
 
 struct spool_lease {
 	UT_hash_handle hh;
-	struct spool_lease *next; /* of the list that it is on */
-	bool is_new;              /* given by the batch at work */
-	const void *owner;        /* the request that it was given to */
+	struct spool_lease *next;     /* of those that ended */
+	struct spool_lease *new_next; /* of those that are new */
+	bool is_new;                  /* given by the batch at work */
+	bool is_ended;                /* by the batch at work */
+	const void *owner;            /* the request that it was given to */
 	uint32_t indexes[STORE_LEASE_ROWS_MAX];
 	size_t count;
 	size_t name_size;
@@ -20,9 +22,9 @@ struct spool_lease {
 };
 
 struct spool_leases {
-	struct spool_lease *by_name;
-	struct spool_lease *ended; /* by the batch at work */
-	bool has_new;
+	struct spool_lease *by_name; /* but for those that ended */
+	struct spool_lease *ended;   /* by the batch at work */
+	struct spool_lease *new;     /* given by it; some have ended, too */
 };
 
 /* The lease of the message at the destination, or NULL. */

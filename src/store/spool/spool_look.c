@@ -370,6 +370,12 @@ look_found(struct spool *spool, struct store_request *request,
 	to->expire_ms = m->expire_ms;
 	to->content_size = m->content_size;
 	to->reason = to->directory = STR("");
+	for (size_t i = 0; i < n; i++)
+		if (rows[i].lane == STORE_STOPPED)
+			to->reason = m->reason;
+	to->reason = arena_copy(&request->arena, to->reason);
+	if (to->reason.data == NULL)
+		return -ENOBUFS;
 	to->rows =
 	    arena_new(&request->arena, to->row_count * sizeof(*to->rows));
 	if (to->rows == NULL || mail_envelope_copy(&request->arena,

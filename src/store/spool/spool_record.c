@@ -116,6 +116,14 @@ spool_block_crc(const char *id, uint64_t index, struct str block)
 	return crc32c(crc, block);
 }
 
+/* What ends a body, unless it is empty. */
+static void
+record_put_reason(struct wire_writer *w, struct str reason)
+{
+	if (reason.size > 0)
+		wire_put_str(w, reason);
+}
+
 static void
 record_put_row(struct wire_writer *w, const struct spool_row *row)
 {
@@ -147,6 +155,7 @@ record_put_message(struct wire_writer *w, const struct spool_message *m)
 	wire_put_u32(w, num_narrow_u32(m->row_count));
 	for (size_t i = 0; i < m->row_count; i++)
 		record_put_row(w, &m->rows[i]);
+	record_put_reason(w, m->reason);
 }
 
 static void
@@ -184,6 +193,7 @@ record_put_change(struct wire_writer *w, const struct spool_body *body)
 		for (size_t j = 0; j < group->count; j++)
 			wire_put_u32(w, group->indexes[j]);
 	}
+	record_put_reason(w, body->reason);
 }
 
 static void
@@ -278,6 +288,19 @@ record_get_array(
 	return array;
 }
 
+static struct str
+record_get_reason(struct wire_reader *r)
+{
+	struct str reason;
+
+	if (r->is_bad || r->in.size == 0)
+		return STR("");
+	reason = wire_get_str(r, STORE_REASON_MAX);
+	if (reason.size == 0 || !store_reason_is_valid(reason))
+		r->is_bad = true;
+	return reason;
+}
+
 static void
 record_get_row(struct wire_reader *r, struct spool_row *row)
 {
@@ -325,6 +348,7 @@ record_get_message(
 		if (i > 0 && m->rows[i].index <= m->rows[i - 1].index)
 			r->is_bad = true;
 	}
+	m->reason = record_get_reason(r);
 }
 
 static void
@@ -372,6 +396,7 @@ record_get_change(
 		for (size_t j = 0; !r->is_bad && j < group->count; j++)
 			group->indexes[j] = wire_get_u32(r);
 	}
+	body->reason = record_get_reason(r);
 }
 
 static void
@@ -385,10 +410,14 @@ record_get_move(
 	    record_get_array(r, arena, body->move_count, sizeof(*body->moves));
 	for (size_t i = 0; !r->is_bad && i < body->move_count; i++) {
 		struct store_move *move = &body->moves[i];
+		uint8_t home;
 
 		move->index = wire_get_u32(r);
 		move->destination = wire_get_str(r, STORE_DESTINATION_MAX);
-		move->is_held = record_get_enum(r, STORE_LANES) == STORE_HELD;
+		home = record_get_enum(r, STORE_LANES);
+		if (home != STORE_HELD && home != STORE_READY)
+			r->is_bad = true;
+		move->is_held = home == STORE_HELD;
 		move->alarm_ms = record_get_time(r);
 	}
 	if (!r->is_bad && !store_move_is_valid(body->moves, body->move_count))

@@ -39,7 +39,7 @@
  *            u8 outcome, u64 due time, str status, u64 alarm (0: as it was),
  *            u8 told}, u8 has a DSN, message
  *   CHANGE   u8 change, u32 count, count of {u64 key, str destination,
- *            u32 count, count of u32 recipient}
+ *            u32 count, count of u32 recipient}, str reason
  *   REHOLD   str destination
  *   DUE      u64 due time, u64 key, u32 recipient: all rows up to this one, in
  *            this order of (due time, key, recipient), went home
@@ -52,9 +52,10 @@
  *            content size, u8 staged, envelope (mail/envelope.h), u32 count,
  *            count of {u32 number, recipient (mail/envelope.h), str
  *            destination, str domain, u8 lane, u8 home lane, u64 place, u32
- *            attempts, str status, u64 alarm, u8 told}
+ *            attempts, str status, u64 alarm, u8 told}, str reason
  * A message with a key was copied from an older segment with what was left of
- * it.
+ * it.  A reason (why it was stopped) that is empty is left out, as all of them
+ * were once; it ends the body, so that one without it can be told.
  */
 #ifndef STORE_SPOOL_SPOOL_RECORD_H
 #define STORE_SPOOL_SPOOL_RECORD_H
@@ -133,6 +134,7 @@ struct spool_message {
 	bool is_staged;
 	struct spool_row *rows;
 	size_t row_count;
+	struct str reason; /* why rows of it are stopped, or empty */
 };
 
 /* The rows of one message at one destination that a change names. */
@@ -155,6 +157,7 @@ struct spool_body {
 	enum store_change change; /* CHANGE */
 	struct spool_change_group *groups;
 	size_t group_count;
+	struct str reason;        /* CHANGE: of the messages, or empty */
 	uint64_t due_ms;          /* DUE */
 	uint32_t due_index;       /* DUE */
 	uint64_t queue_ms;        /* CLOCK */

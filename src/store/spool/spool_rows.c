@@ -41,6 +41,7 @@ rows_read_message(
 	m->rank = spool_sql_u64(row, 10);
 	m->is_staged = spool_sql_u64(row, 11) != 0;
 	to->live_count = spool_sql_u64(row, 12);
+	m->reason = spool_sql_str(index, row, 15);
 	mail_envelope_get(&envelope, &m->envelope);
 	if (!store_id_is_valid(id) || !wire_is_whole(&envelope) ||
 	    numbers.size % 8 != 0 || to->live_count > STORE_RECIPIENTS_MAX)
@@ -168,7 +169,6 @@ rows_read_row(
 	    .place = spool_sql_u64(from, 2),
 	    .home = (enum store_lane)home,
 	    .attempts = (uint32_t)spool_sql_u64(from, 4),
-	    .recipient.notify = (uint8_t)spool_sql_u64(from, 5),
 	    .alarm_ms = lane == STORE_STOPPED ? -alarm_ms : alarm_ms,
 	    .is_told = spool_sql_u64(from, 7) != 0,
 	    .domain = spool_sql_str(index, from, 8),
@@ -176,6 +176,8 @@ rows_read_row(
 	    .recipient.orcpt = spool_sql_str(index, from, 10),
 	    .status = spool_sql_str(index, from, 11),
 	};
+	mail_recipient_bits_set(
+	    &to->recipient, (uint8_t)spool_sql_u64(from, 5));
 	if (lane >= STORE_LANES || (home != STORE_READY && home != STORE_HELD))
 		return spool_index_fail(index, -EUCLEAN);
 	return 0;

@@ -7,7 +7,7 @@
 #define STORE_SPOOL_SPOOL_SQL_H
 
 /* Another version of the index is set aside and rebuilt from the log. */
-#define SPOOL_INDEX_VERSION 2
+#define SPOOL_INDEX_VERSION 3
 
 /*
  * state: the log position that this state covers, and clocks.
@@ -17,7 +17,8 @@
  *   a message with recipients of several domains at the destination.
  * message.content: offset of the content's first block in its segment.
  * recipient.alarm: its time, below 0 while the row is stopped, 0 = never.
- * message.live: rows left; destinations: numbers of 8 bytes each.
+ * message.live: rows left; destinations: numbers of 8 bytes each; reason: why
+ *   rows of it are stopped, or empty.
  */
 #define SPOOL_SQL_SCHEMA                                                       \
 	"CREATE TABLE state (one INTEGER PRIMARY KEY, segment INTEGER,"        \
@@ -46,7 +47,7 @@
 	" segment INTEGER, offset INTEGER, length INTEGER, content INTEGER,"   \
 	" size INTEGER, arrival_ms INTEGER, arrival_wall_ms INTEGER,"          \
 	" expire_ms INTEGER, rank INTEGER, is_staged INTEGER, live INTEGER,"   \
-	" envelope BLOB, destinations BLOB);"                                  \
+	" envelope BLOB, destinations BLOB, reason BLOB);"                     \
 	"CREATE TABLE recipient (destination INTEGER, seq INTEGER,"            \
 	" idx INTEGER, lane INTEGER, place INTEGER, home INTEGER,"             \
 	" rank INTEGER, attempts INTEGER, notify INTEGER, alarm INTEGER,"      \
@@ -63,7 +64,7 @@
 #define SPOOL_SQL_MESSAGE                                                      \
 	"SELECT seq, id, segment, offset, length, content, size, arrival_ms,"  \
 	" arrival_wall_ms, expire_ms, rank, is_staged, live, envelope,"        \
-	" destinations FROM message "
+	" destinations, reason FROM message "
 
 #define SPOOL_SQL_DESTINATION                                                  \
 	"SELECT no, name, ready, waiting, held, stopped, messages, bytes,"     \
@@ -140,7 +141,7 @@
 	    " WHERE special.destination = destination.no AND kind = 0)")       \
 	X(MESSAGE_ADD,                                                         \
 	    "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"  \
-	    " ?, ?, ?)")                                                       \
+	    " ?, ?, ?, ?)")                                                    \
 	X(MESSAGE_KEY, "SELECT seq FROM message WHERE id = ?")                 \
 	X(MESSAGE_BY_ID, SPOOL_SQL_MESSAGE "WHERE id = ?")                     \
 	X(MESSAGE_BY_KEY, SPOOL_SQL_MESSAGE "WHERE seq = ?")                   \
@@ -153,6 +154,7 @@
 	    " content = ?5 WHERE seq = ?1")                                    \
 	X(MESSAGE_LIVE, "UPDATE message SET live = ?2 WHERE seq = ?1")         \
 	X(MESSAGE_AT, "UPDATE message SET destinations = ?2 WHERE seq = ?1")   \
+	X(MESSAGE_REASON, "UPDATE message SET reason = ?2 WHERE seq = ?1")     \
 	X(MESSAGE_DROP, "DELETE FROM message WHERE seq = ?")                   \
 	X(ROW_ADD,                                                             \
 	    "INSERT INTO recipient VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"   \

@@ -39,7 +39,7 @@ take_content(struct spool *spool, struct store_request *request,
 
 	to->content = STR("");
 	if (to->content_size == 0 ||
-	    to->content_size > request->u.take.inline_max)
+	    to->content_size > store_inline_max(request))
 		return true;
 	data = arena_new(&request->arena, to->content_size + 4);
 	if (data == NULL)
@@ -119,8 +119,7 @@ take_message(struct spool *spool, struct store_request *request,
 		return -ENOBUFS;
 	if (to->row_count == 0)
 		return 0;
-	if (request->verb == STORE_TAKE &&
-	    !take_content(spool, request, &stored, to))
+	if (!take_content(spool, request, &stored, to))
 		return -ENOBUFS;
 	lease = spool_lease_begin(
 	    &spool->leases, key, destination->d.name, request);
@@ -359,6 +358,8 @@ spool_do_lease(struct spool *spool, struct store_request *request)
 	int error;
 
 	request->u.lease.lease_count = request->u.lease.leased_count = 0;
+	if (request->u.lease.inline_max > STORE_BLOCK)
+		return -EINVAL;
 	if (count > STORE_SLICE_MAX)
 		count = STORE_SLICE_MAX;
 	/* One more than is given out, for take_lease_message() to point to. */
