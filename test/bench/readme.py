@@ -1,5 +1,6 @@
 """Writes the figures of a run into the table of README.md."""
 import pathlib
+import re
 
 README = pathlib.Path(__file__).resolve().parent.parent.parent / "README.md"
 HEAD = "| | sendq | Postfix 3.7 | ratio |\n|---|---|---|---|\n"
@@ -55,6 +56,7 @@ def line(bench, text, wanted, show):
     ratios = [row.against(peer) for row in rows]
     text = text.format(name=rows[0].name, last=rows[-1].name,
                        sync_ms=bench.sync_ms or 0)
+    text = re.sub(r"\d{4,}", lambda n: f"{int(n[0]):,}", text)
     cells = [", ".join(filter(None, (cell(row, s, show) for row in rows)))
              for s in ("sendq", peer)]
     ratio = ", ".join(f"{r:.2g}" if r < 10 else f"{r:.0f}"
