@@ -399,7 +399,7 @@ test_remover(void **state)
 	struct mqueue_place place = {.is_real = true};
 	struct os_ops ops;
 	size_t files = 0;
-	char id[8];
+	char id[20];
 
 	for (int is_left = 0; is_left < 2; is_left++) {
 		struct store *store = place_open(&place);
