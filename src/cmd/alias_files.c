@@ -6,7 +6,9 @@
  * looked at before it is read, since an :include: may be in the hands of
  * others; it is read with the rights of nobody, as whoever writes one, or owns
  * a directory on the way to it, could lead us to what only root may read, whose
- * words would be addresses that reports tell of.
+ * words would be addresses that reports tell of.  A file of aliases is root's
+ * only where nobody else can put another in its place, be it a link to what
+ * root owns but others have worded.
  */
 #include "cmd/alias_files.h"
 #include "base/log.h"
@@ -16,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fsuid.h>
@@ -50,15 +53,56 @@ file_refusal(int fd)
 	return NULL;
 }
 
-/* True if nobody but root and we may write to the open file FD. */
+/* True if the file, directory or link PATH is not for others to change; in a
+   directory with the sticky bit they change only what is theirs. */
 static bool
-file_is_ours(int fd)
+place_is_ours(const char *path)
 {
+	struct stat status;
+
+	if (lstat(path, &status) < 0)
+		return false;
+	if (S_ISDIR(status.st_mode))
+		return (status.st_mode & (S_IWGRP | S_IWOTH)) == 0 ||
+		       (status.st_mode & S_ISVTX) != 0;
+	if (status.st_uid != 0 && status.st_uid != geteuid())
+		return false;
+	return S_ISLNK(status.st_mode) ||
+	       (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+/* The same of all that PATH leads over. */
+static bool
+way_is_ours(const char *path)
+{
+	char part[PATH_MAX];
+
+	for (size_t i = 1; i < sizeof(part); i++) {
+		if (path[i] != '/' && path[i] != '\0')
+			continue;
+		memcpy(part, path, i);
+		part[i] = '\0';
+		if (!place_is_ours(part))
+			return false;
+		if (path[i] == '\0')
+			return true;
+	}
+	return false;
+}
+
+/* True if nobody but root and we may write to the open file FD, or have another
+   one found as NAME.  (Who owns a directory may, and is trusted with it.) */
+static bool
+file_is_ours(int fd, const char *name)
+{
+	char real[PATH_MAX];
 	struct stat status;
 
 	return fstat(fd, &status) == 0 &&
 	       (status.st_uid == 0 || status.st_uid == geteuid()) &&
-	       (status.st_mode & (S_IWGRP | S_IWOTH)) == 0;
+	       (status.st_mode & (S_IWGRP | S_IWOTH)) == 0 && *name == '/' &&
+	       way_is_ours(name) && realpath(name, real) != NULL &&
+	       way_is_ours(real);
 }
 
 /* Reads the file PATH into TEXT; NULL, or why not. */
@@ -79,7 +123,7 @@ file_read(struct str path, struct buf *text, bool *is_ours_out)
 	if (fd < 0)
 		return strerror(errno);
 	wrong = file_refusal(fd);
-	*is_ours_out = file_is_ours(fd);
+	*is_ours_out = file_is_ours(fd, name);
 	while (wrong == NULL) {
 		space = buf_space(text, 65536);
 		if (space == NULL) {

@@ -222,7 +222,7 @@ file_copy(struct file *file, int stage_fd)
 	return error;
 }
 
-/* Syncs the name of a new file, where the directory can be read. */
+/* Syncs the name of a file, where the directory can be read. */
 static int
 file_sync_name(const struct file *file)
 {
@@ -246,7 +246,9 @@ file_add(struct file *file, int stage_fd)
 
 	if (error == 0 && fsync(file->fd) < 0)
 		error = -errno;
-	if (error == 0 && file->is_new)
+	/* Empty: whoever made it may not have come to that, also we before we
+	   waited. */
+	if (error == 0 && file->size == 0)
 		error = file_sync_name(file);
 	if (error == 0)
 		return 0;

@@ -78,22 +78,6 @@ is_unchanged(const struct quarantine *q, struct job *job)
 	       there.st_nlink == job->status.st_nlink;
 }
 
-/* What anybody may have written is not believed, nor what may be a file of
-   somebody else under another name.  Who may write to the directory may write
-   to it (store/mqueue/mqueue_directories.c). */
-static bool
-is_believed(const struct quarantine *q, const struct job *job)
-{
-	struct stat directory;
-
-	if ((job->status.st_mode & S_IWOTH) != 0 || job->status.st_nlink != 1)
-		return false;
-	return (job->status.st_mode & S_IWGRP) == 0 ||
-	       (fstat(q->fd, &directory) == 0 &&
-		   (directory.st_mode & S_IWGRP) != 0 &&
-		   directory.st_gid == job->status.st_gid);
-}
-
 /* Opens and locks the control file: true if it can be worked on. */
 static bool
 job_lock(const struct quarantine *q, struct job *job)
@@ -116,7 +100,10 @@ job_lock(const struct quarantine *q, struct job *job)
 		skip(job->id, "%s", "");
 		return false;
 	}
-	if (!is_believed(q, job)) {
+	/* What others may have written is not believed, nor what may be a file
+	   of somebody else under another name. */
+	if (mqueue_is_open_to_others(q->fd, &job->status) ||
+	    job->status.st_nlink != 1) {
 		skip(job->id, "%s", "");
 		return false;
 	}

@@ -188,6 +188,18 @@ mqueue_scan_fini(struct mqueue_scan *scan)
 	*scan = (struct mqueue_scan){.fd = -1};
 }
 
+bool
+mqueue_is_open_to_others(int fd, const struct stat *file)
+{
+	struct stat directory;
+
+	if ((file->st_mode & (S_IWGRP | S_IWOTH)) != S_IWGRP)
+		return (file->st_mode & S_IWOTH) != 0;
+	return fstat(fd, &directory) < 0 ||
+	       (directory.st_mode & S_IWGRP) == 0 ||
+	       directory.st_gid != file->st_gid;
+}
+
 int
 mqueue_count(const struct mqueue_dir *dir, size_t *count_out)
 {

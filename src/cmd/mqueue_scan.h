@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #define MQUEUE_ITEMS_MAX ((size_t)10000000) /* of one directory */
 #define MQUEUE_FILE_MAX  ((size_t)16 << 20) /* of a control file is read */
@@ -41,6 +42,10 @@ struct mqueue_look {
 int mqueue_scan(struct mqueue_scan *scan, struct mqueue_look *look,
     const struct mqueue_dir *dir) __attribute__((warn_unused_result));
 void mqueue_scan_fini(struct mqueue_scan *scan);
+
+/* True if a control file in the directory FD may be written by others than who
+   may write to the directory (store/mqueue/mqueue_directories.c). */
+bool mqueue_is_open_to_others(int fd, const struct stat *file);
 
 /* Reads the open file FD whole into TEXT, MQUEUE_FILE_MAX bytes at most: 0 or
    -errno. */

@@ -29,12 +29,20 @@
 #define PLACES_DROP_MODE 03770
 #define PLACES_STATE     "state" /* in the drop directory */
 
-/* What a spool, and a drop directory, have in them. */
+/* What a spool, and a drop directory, have in them, and /var and the like have
+   not: there "log" and "lock" are directories, and so is "tmp". */
 #define PLACES_MARKS 3
-static const char *const spool_marks[PLACES_MARKS] = {
-    "lock", "log", "queue.db"};
-static const char *const drop_marks[PLACES_MARKS] = {
-    DROP_DIR_TEMP, DROP_DIR_NEW, PICKUP_DIR_BAD};
+struct places_marks {
+	struct {
+		const char *name;
+		mode_t type;
+	} marks[PLACES_MARKS];
+	const char *first; /* what is made first says nothing */
+};
+static const struct places_marks spool_marks = {
+    {{"lock", S_IFREG}, {"queue.db", S_IFREG}, {"damaged", S_IFDIR}}, ""};
+static const struct places_marks drop_marks = {
+    {{DROP_DIR_NEW, S_IFDIR}, {PICKUP_DIR_BAD, S_IFDIR}}, DROP_DIR_TEMP};
 
 union places_sockaddr {
 	struct sockaddr any;
@@ -296,36 +304,48 @@ places_is_ram(const struct conf *conf)
 	return store_place_is_ram(conf);
 }
 
-/* True if the directory FD has files, and none by a name in MARKS: it is
-   somebody else's, such as one that was named by mistake. */
+/* True if the directory FD has one of MARKS. */
 static bool
-places_is_foreign(int fd, const char *const marks[PLACES_MARKS])
+places_has_mark(int fd, const struct places_marks *marks)
+{
+	struct stat status;
+
+	for (size_t i = 0; i < PLACES_MARKS && marks->marks[i].name; i++)
+		if (fstatat(fd, marks->marks[i].name, &status,
+			AT_SYMLINK_NOFOLLOW) == 0 &&
+		    (status.st_mode & S_IFMT) == marks->marks[i].type)
+			return true;
+	return false;
+}
+
+/* True if the directory FD has files, and none of MARKS: it is somebody
+   else's, such as one that was named by mistake. */
+static bool
+places_is_foreign(int fd, const struct places_marks *marks)
 {
 	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *directory = copy < 0 ? NULL : fdopendir(copy);
-	bool is_ours = false, has_files = false;
 	const struct dirent *entry;
+	bool has_files = false;
 
 	if (directory == NULL) {
 		if (copy >= 0)
 			close(copy);
 		return false;
 	}
-	while (!is_ours && (entry = readdir(directory)) != NULL) {
-		for (size_t i = 0; i < PLACES_MARKS; i++)
-			is_ours |= strcmp(entry->d_name, marks[i]) == 0;
+	while (!has_files && (entry = readdir(directory)) != NULL)
 		/* The top of a file system may have this. */
-		has_files |= entry->d_name[0] != '.' &&
-		             strcmp(entry->d_name, "lost+found") != 0;
-	}
+		has_files = entry->d_name[0] != '.' &&
+		            strcmp(entry->d_name, marks->first) != 0 &&
+		            strcmp(entry->d_name, "lost+found") != 0;
 	closedir(directory);
-	return has_files && !is_ours;
+	return has_files && !places_has_mark(fd, marks);
 }
 
 /* The directory, made if need be, of the queue role's user: a descriptor or
    -errno. */
 static int
-places_open_directory(const char *path, const char *const marks[PLACES_MARKS],
+places_open_directory(const char *path, const struct places_marks *marks,
     const struct privilege_user *user)
 {
 	int fd, error = 0;
@@ -393,7 +413,7 @@ places_open_spool(
 	else if (fd == 0 && store_place_is_mqueue(conf))
 		fd = places_open_mqueue(path, &user);
 	else if (fd == 0)
-		fd = places_open_directory(path, spool_marks, &user);
+		fd = places_open_directory(path, &spool_marks, &user);
 	if (fd < 0)
 		log_event(LOG_ERROR, "spool-failed", "", "path=%s error=%s",
 		    path, strerror(-fd));
@@ -439,7 +459,7 @@ places_make_part(
 static int
 places_make_drop(const char *path, const struct privilege_user *user)
 {
-	int fd = places_open_directory(path, drop_marks, user), error;
+	int fd = places_open_directory(path, &drop_marks, user), error;
 
 	if (fd < 0)
 		return fd;

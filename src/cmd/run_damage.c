@@ -196,11 +196,12 @@ damage_knows_directory(const struct damages *damages, struct str name)
 	return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-/* True if the file with this text is damaged: then DAMAGE says how.  NAME is
-   what it was called before the store set it aside. */
+/* True if the file with this text is damaged, as one that IS_OPEN to others is:
+   then DAMAGE says how.  NAME is what it was called before the store set it
+   aside. */
 static bool
-damage_judge(struct damages *damages, const struct stat *status,
-    const char *name, struct damage *damage)
+damage_judge(struct damages *damages, bool is_open, const char *name,
+    struct damage *damage)
 {
 	char data[MQUEUE_NAME_MAX + 1] = "df";
 	struct qf_problem problem;
@@ -233,7 +234,7 @@ damage_judge(struct damages *damages, const struct stat *status,
 	             !damage_knows_directory(damages, q.data_directory);
 	arena_fini(&arena);
 	/* Of one that others could write, sendmail only logs it. */
-	if (damage->status != EX_OK || is_strange || (status->st_mode & 022))
+	if (damage->status != EX_OK || is_strange || is_open)
 		return true;
 	damage->is_sent = damage->header[0] != '\0';
 	if (damage->is_sent)
@@ -257,10 +258,11 @@ damage_look(
 	memcpy(name, item->name, sizeof(name));
 	if (damages->is_after && name[0] == 'Q')
 		name[0] = 'q';
-	is_damaged = flock(fd, LOCK_SH | LOCK_NB) == 0 &&
-	             fstat(fd, &status) == 0 &&
-	             mqueue_read(fd, damages->text) == 0 &&
-	             damage_judge(damages, &status, name, &damage);
+	is_damaged =
+	    flock(fd, LOCK_SH | LOCK_NB) == 0 && fstat(fd, &status) == 0 &&
+	    mqueue_read(fd, damages->text) == 0 &&
+	    damage_judge(damages, mqueue_is_open_to_others(directory, &status),
+		name, &damage);
 	close(fd);
 	if (!is_damaged)
 		return;

@@ -1,17 +1,13 @@
 /*
- * Queue runs from the command line.
- *
- *   -q   a daemon has the queue: it is asked.  Else sendqd --run is started
- * with one end of a socket pair as its standard input, is asked over the other
- *        end, and gets SIGTERM when it has answered.
- *
- * SIGTERM and SIGINT end a run after the message in hand.
+ * Queue runs from the command line: a daemon that has the queue is asked, else
+ * one is started for the run (run_alone.c).
  */
 #include "cmd/sendmail_run.h"
 #include "base/buf.h"
 #include "base/check.h"
 #include "cmd/mqueue_dirs.h"
 #include "cmd/mqueue_select.h"
+#include "cmd/run_alone.h"
 #include "cmd/run_ask.h"
 #include "cmd/run_daemon.h"
 #include "cmd/run_damage.h"
@@ -26,29 +22,15 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 /* A run of this priority, one recipient and nothing else, waits for a lower
    load: then all do, as in sendmail. */
 #define RUN_LIGHTEST 30000
-
-/* The one-shot daemon, for the signal handler; 0: none. */
-static volatile sig_atomic_t run_pid;
-
-static void
-run_on_signal(int number)
-{
-	run_every_end();
-	if (run_pid > 0)
-		(void)kill((pid_t)run_pid, SIGTERM);
-}
 
 /* The queue group that was asked for; empty for all. */
 static struct str
@@ -119,7 +101,9 @@ run_request(const struct sendmail_options *options, uint64_t rank_max)
 	run_put(request, "select", run_terms(&options->select));
 	if (options->queue == SENDMAIL_QUEUE_QUARANTINED)
 		run_put(request, "stopped", json_true());
-	if (options->min_queue_age_ms >= 1000)
+	/* What is meant goes, whatever its age; in sendmail too. */
+	if (options->min_queue_age_ms >= 1000 && options->select.count == 0 &&
+	    options->queue != SENDMAIL_QUEUE_QUARANTINED)
 		run_put(request, "age",
 		    json_integer(
 			(json_int_t)(options->min_queue_age_ms / 1000)));
@@ -135,9 +119,11 @@ run_status(json_t *end)
 	const char *error = json_string_value(json_object_get(end, "error"));
 	int status = (int)json_integer_value(json_object_get(end, "status"));
 
+	if (end == NULL)
+		error = "the daemon ended in the middle of the run";
 	if (error != NULL)
 		fprintf(stderr, "sendmail: %s\n", error);
-	if (end == NULL || error != NULL)
+	if (error != NULL)
 		status = EX_TEMPFAIL;
 	json_decref(end);
 	return status;
@@ -171,80 +157,6 @@ run_words(struct sendqd_words *words, const struct sendmail_options *options,
 		sendqd_word_set(words, "log-level", STR("error"));
 	run_words_times(words, options);
 	run_words_name(words, options);
-}
-
-/* What became of the one-shot daemon that did not answer. */
-static int
-run_failed(int status, struct str place)
-{
-	if (WIFEXITED(status) && WEXITSTATUS(status) == EX_TEMPFAIL)
-		fprintf(stderr, "sendmail: %.*s: already being run\n",
-		    STR_ARG(place));
-	if (WIFEXITED(status) && WEXITSTATUS(status) == EX_OSFILE)
-		fprintf(stderr, "sendmail: sendqd cannot be executed\n");
-	if (WIFEXITED(status) && WEXITSTATUS(status) != EX_OK)
-		return WEXITSTATUS(status);
-	return WIFEXITED(status) ? EX_OK : EX_SOFTWARE;
-}
-
-/* The run over FD; REQUEST becomes its own. */
-static json_t *
-run_ask_all(int fd, json_t *request, const struct conf *conf,
-    const struct run_place *place)
-{
-	bool is_foreign = place->is_own && !place->is_configured;
-	bool is_ready = run_ask_ready(fd) == 0;
-
-	/* First what was submitted while no daemon ran. */
-	if (is_ready && place->is_configured)
-		run_place_await_drop(conf);
-	if (is_ready && (!is_foreign || run_ask_routes(fd)))
-		return run_ask_request(fd, request);
-	json_decref(request);
-	return NULL;
-}
-
-/* Does the run with a daemon of its own. */
-static int
-run_alone(struct sendqd_words *words, json_t *request, const struct conf *conf,
-    const struct run_place *place)
-{
-	struct sigaction act = {.sa_handler = run_on_signal};
-	json_t *end;
-	int ends[2], state = 0;
-	pid_t pid;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
-		json_decref(request);
-		return EX_OSERR;
-	}
-	pid = sendqd_start(words, ends[1]);
-	close(ends[1]);
-	if (pid < 0) {
-		fprintf(stderr, "sendmail: sendqd: %s\n", strerror(-pid));
-		json_decref(request);
-		close(ends[0]);
-		return EX_OSERR;
-	}
-	run_pid = pid;
-	/* Reading goes on: the daemon ends after the message in hand. */
-	act.sa_flags = SA_RESTART;
-	(void)sigaction(SIGTERM, &act, NULL);
-	(void)sigaction(SIGINT, &act, NULL);
-	(void)signal(SIGPIPE, SIG_IGN);
-	end = run_ask_all(ends[0], request, conf, place);
-	/* Where nothing was answered it is ending already. */
-	if (end != NULL)
-		(void)kill(pid, SIGTERM);
-	while (waitpid(pid, &state, 0) < 0 && errno == EINTR)
-		continue;
-	run_pid = 0;
-	close(ends[0]);
-	if (end == NULL || json_is_string(json_object_get(end, "error"))) {
-		json_decref(end);
-		return run_failed(state, str_from(place->path));
-	}
-	return run_status(end);
 }
 
 /* Whether the load lets the run begin, and which priorities. */

@@ -102,14 +102,25 @@ conf_alias_expand_one(const struct conf *conf, struct str address,
 	return alias_expand(conf->aliases, &rules, address, expansion_out);
 }
 
+const struct alias_entry *
+conf_alias_of(const struct conf *conf, struct str address,
+    char domain[MAIL_DOMAIN_MAX + 1], struct str *home_out)
+{
+	struct alias_rules rules;
+
+	if (!rules_set(conf, address, domain, &rules))
+		return NULL;
+	*home_out = rules.home;
+	return alias_of(conf->aliases, &rules, address);
+}
+
 bool
 conf_alias_has(const struct conf *conf, struct str address)
 {
-	char key[MAIL_DOMAIN_MAX + 1];
-	struct alias_rules rules;
+	char domain[MAIL_DOMAIN_MAX + 1];
+	struct str home;
 
-	return rules_set(conf, address, key, &rules) &&
-	       alias_has(conf->aliases, &rules, address);
+	return conf_alias_of(conf, address, domain, &home) != NULL;
 }
 
 int

@@ -28,6 +28,12 @@ enum alias_outcome conf_alias_expand_one(const struct conf *conf,
     struct str address, size_t leaves_max,
     struct alias_expansion *expansion_out);
 
+/* The alias that ADDRESS is, or NULL.  *HOME_OUT, in DOMAIN or CONF, completes
+   names: how many there are of it, and whether it can be expanded, depends on
+   nothing else. */
+const struct alias_entry *conf_alias_of(const struct conf *conf,
+    struct str address, char domain[MAIL_DOMAIN_MAX + 1], struct str *home_out);
+
 /* True if ADDRESS is an alias, whatever comes of it. */
 bool conf_alias_has(const struct conf *conf, struct str address);
 

@@ -379,13 +379,13 @@ find_address(const struct alias_table *table, const struct alias_rules *rules,
 	return find_alias(table, parsed.local);
 }
 
-bool
-alias_has(const struct alias_table *table, const struct alias_rules *rules,
+const struct alias_entry *
+alias_of(const struct alias_table *table, const struct alias_rules *rules,
     struct str address)
 {
 	char domain[MAIL_DOMAIN_MAX + 1];
 
-	return find_address(table, rules, address, domain) != NULL;
+	return find_address(table, rules, address, domain);
 }
 
 enum alias_outcome

@@ -70,9 +70,9 @@ enum alias_outcome alias_expand(const struct alias_table *table,
     const struct alias_rules *rules, struct str address,
     struct alias_expansion *expansion_out);
 void alias_expansion_fini(struct alias_expansion *expansion);
-/* True if it would not be ALIAS_NONE. */
-bool alias_has(const struct alias_table *table, const struct alias_rules *rules,
-    struct str address);
+/* The alias that it is; NULL if it would be ALIAS_NONE. */
+const struct alias_entry *alias_of(const struct alias_table *table,
+    const struct alias_rules *rules, struct str address);
 
 /* Why it was refused, for people: "aliases go round in a circle". */
 const char *alias_outcome_text(enum alias_outcome outcome);

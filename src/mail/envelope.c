@@ -35,6 +35,7 @@ mail_envelope_get(struct wire_reader *r, struct mail_envelope *e_out)
 {
 	e_out->sender = wire_get_str(r, MAIL_ADDRESS_MAX);
 	e_out->errors_to = str_of(NULL, 0);
+	e_out->notice_ms = 0;
 	e_out->envid = wire_get_str(r, MAIL_ENVID_MAX);
 	e_out->auth = wire_get_str(r, MAIL_AUTH_MAX);
 	e_out->body = (enum mail_body)mail_get_small(r, MAIL_BODY_8BITMIME);

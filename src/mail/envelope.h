@@ -49,6 +49,10 @@ struct mail_envelope {
 	/* Who is told of trouble instead of the sender, if there is one: of
 	   messages of sendmail 5 only; empty = the sender.  Not encoded. */
 	struct str errors_to;
+	/* Its sender is told if it is not there so long after it arrived (RFC
+	   2852, by-mode N): of messages in sendmail's queue only; 0 = nobody
+	   said so.  Not encoded. */
+	uint64_t notice_ms;
 };
 
 struct mail_recipient {

@@ -364,7 +364,7 @@ queue_found_destination(
 	}
 	if (is_start) {
 		queue_steer_note(q, d, &route);
-		(void)queue_release_resume(q, d, &route);
+		queue_release_resume(q, d, &route);
 	}
 	if (route.is_held || rows == 0)
 		return true;

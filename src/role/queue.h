@@ -141,8 +141,9 @@ struct queue_session {
 	uint32_t number;
 	role_peer peer; /* 0: nobody; what is taken is failed */
 	char destination[STORE_DESTINATION_MAX + 1];
-	uint32_t wanted;
+	uint32_t wanted; /* leases; where PEER is nobody, at a time */
 	uint32_t lease_count;
+	uint32_t again_count; /* of these queue_again.c has */
 	bool is_taking;
 	bool is_over;           /* none was sent, or it ended */
 	struct run_target *run; /* of a run (queue_run.h), or NULL */
@@ -322,9 +323,11 @@ bool queue_alias_reaches(
 int queue_alias_rows(struct queue *q, struct store_message *message,
     const struct mail_recipient *to) __attribute__((warn_unused_result));
 
-/* Whether rows of the lease, which is to be tried, are aliases by now: then
-   these are replaced, and the lease is settled, later. */
-bool queue_again_begin(struct queue *q, struct queue_lease *lease);
+/* Whether rows of the lease, which is to be tried in SESSION (NULL: in none),
+   are aliases by now: then these are replaced, and the lease is settled,
+   later.  Until then it is one of the session's. */
+bool queue_again_begin(
+    struct queue *q, struct queue_session *session, struct queue_lease *lease);
 /* The answer to a request of its own, which it takes. */
 void queue_again_stored(
     struct queue *q, uint64_t now_ms, struct store_request *request);
@@ -372,6 +375,8 @@ void queue_session_taken(
     struct queue *q, uint64_t now_ms, struct store_request *request);
 void queue_session_read(struct queue *q, struct store_request *request);
 void queue_session_peer_down(struct queue *q, uint64_t now_ms, role_peer peer);
+/* How many leases more the session may have. */
+uint32_t queue_session_room(const struct queue_session *session);
 /* A lease is gone: the session may take more or be over. */
 void queue_session_lease_gone(struct queue *q, uint32_t session);
 struct queue_session *queue_session_find(
@@ -424,6 +429,9 @@ bool queue_notice_has_postmaster(
 struct store_message *queue_notice_new(struct queue *q, uint64_t now_ms,
     const struct queue_lease *lease, struct str content, bool is_whole);
 
+/* How long after it arrived its sender is told that it is late; 0 = never. */
+uint64_t queue_notice_time(
+    const struct route *route, const struct mail_envelope *envelope);
 /* When a row's alarm is to ring that arrived at ARRIVAL_MS. */
 uint64_t queue_alarm_time(const struct route *route, uint64_t arrival_ms,
     const struct mail_envelope *envelope,
@@ -450,8 +458,8 @@ void queue_release_begun(struct queue *q, uint64_t now_ms,
 /* The run of DESTINATION is over: a new role will not take it up. */
 void queue_release_over(struct queue *q, const char *destination);
 /* At start: takes up a release that was in progress when the role before
-   ended, if D tells of one.  True if it does, taken up or not. */
-bool queue_release_resume(struct queue *q, const struct store_destination *d,
+   ended, if D tells of one. */
+void queue_release_resume(struct queue *q, const struct store_destination *d,
     const struct route *route);
 struct queue_ask *queue_ask_new(
     struct queue *q, role_peer peer, enum message_type type, uint64_t request);

@@ -15,7 +15,7 @@
  * Invariants: (1) what comes of an alias is marked (is_expanded) and never
  * looked up again, so that nothing goes round; (2) a settle resolves one row at
  * least; (3) an alias is replaced whole, or it waits: its row is deferred and
- * says why.
+ * says why; (4) a session has no more leases for all this than it asked for.
  */
 #include "base/check.h"
 #include "base/log.h"
@@ -42,7 +42,8 @@ queue_again_is_here(const struct queue *q, const struct route *route)
 }
 
 bool
-queue_again_begin(struct queue *q, struct queue_lease *lease)
+queue_again_begin(
+    struct queue *q, struct queue_session *session, struct queue_lease *lease)
 {
 	const struct store_lease *l = lease->lease;
 	struct store_request *request;
@@ -56,6 +57,11 @@ queue_again_begin(struct queue *q, struct queue_lease *lease)
 	if (i == l->row_count)
 		return false;
 	lease->is_expanding = true;
+	if (session != NULL) {
+		lease->session = session->number;
+		session->lease_count++;
+		session->again_count++;
+	}
 	request = store_request_new(STORE_FIND);
 	request->u.find.filter.id = str_from(l->id);
 	request->u.find.count = 1;
@@ -136,15 +142,24 @@ again_sender(const struct queue_intake *intake, const struct alias_expansion *e)
 	           : sender;
 }
 
+/* The part of the new message that has somebody, or NULL. */
+static const struct queue_part *
+again_part(const struct queue_intake *intake)
+{
+	const struct queue_part *part = intake->parts;
+
+	while (part != NULL && part->message->row_count == 0)
+		part = part->next;
+	return part;
+}
+
 /* True if the members find room in what was begun, from the same sender. */
 static bool
 again_fits(const struct queue_intake *intake, const struct alias_expansion *e)
 {
-	const struct queue_part *part = intake->parts;
+	const struct queue_part *part = again_part(intake);
 	struct str sender = again_sender(intake, e);
 
-	while (part != NULL && part->message->row_count == 0)
-		part = part->next;
 	return part == NULL || e->leaf_count == 0 ||
 	       (str_equal(part->message->envelope.sender, sender) &&
 		   part->message->row_count + e->leaf_count <=
@@ -247,17 +262,6 @@ again_note_others(const struct queue *q, struct queue_intake *intake,
 	return 0;
 }
 
-/* True if there is somebody in the new message. */
-static bool
-again_has_members(const struct queue_intake *intake)
-{
-	const struct queue_part *part = intake->parts;
-
-	while (part != NULL && part->message->row_count == 0)
-		part = part->next;
-	return part != NULL;
-}
-
 static void
 again_read(struct queue *q, struct queue_intake *intake)
 {
@@ -306,7 +310,7 @@ again_found(struct queue *q, uint64_t now_ms, struct queue_lease *lease,
 			error = again_row(q, lease, intake, i);
 	if (error < 0)
 		queue_again_refused(q, intake);
-	else if (!again_has_members(intake))
+	else if (again_part(intake) == NULL)
 		again_settle(q, intake, false);
 	else
 		again_read(q, intake);

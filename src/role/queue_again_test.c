@@ -3,6 +3,7 @@
  * then, that nothing is lost or goes round, in sessions and in runs.
  */
 #include "role/queue_kit.h"
+#include "role/queue_run.h"
 
 static const char config[] =
     "hostname = \"h.test\"\n"
@@ -381,6 +382,65 @@ test_run(void **state)
 	world_fini(&w);
 }
 
+/* The most leases that were in hand at a time until nothing was left to do. */
+static unsigned
+leases_most(struct world *w)
+{
+	const struct queue *q = w->role;
+	struct store_request *request;
+	unsigned most = 0;
+
+	while ((request = fake_take_request(&w->f)) != NULL) {
+		w->store->ops->batch(w->store, &request, 1);
+		role_queue_ops.stored(w->role, w->f.now_ms, request);
+		if (HASH_COUNT(q->leases) > most)
+			most = HASH_COUNT(q->leases);
+	}
+	return most;
+}
+
+/* Messages of all sizes for ADDRESS, which is an alias from then on. */
+static void
+queue_many(struct world *w, const char *address)
+{
+	static char content[STORE_BLOCK * 16];
+	const char *const to[] = {address, NULL};
+
+	memset(content, 'x', sizeof(content));
+	world_open(w, config);
+	for (size_t size = 100; size < sizeof(content); size += STORE_BLOCK)
+		assert_int_equal(
+		    intake(w, "s@x.test", to, str_of(content, size)), 250);
+	set_aliases(w, aliases);
+}
+
+/* However much waits for an alias, no more of it is in hand than a session
+   asked for: one of the scheduler, and one of a run. */
+static void
+test_many(void **state)
+{
+	for (int is_run = 0; is_run < 2; is_run++) {
+		struct message m = {.type = MESSAGE_RUN};
+		struct world w;
+
+		queue_many(&w, "one@a.test");
+		if (is_run) {
+			m.u.run.request = 9;
+			give(&w, CONTROL, &m);
+		}
+		do
+			expect(&w, DELIVER, MESSAGE_SESSION_START, &m);
+		while (is_run &&
+		       (m.u.session_start.session & RUN_SESSION_BIT) == 0);
+		m = (struct message){.type = MESSAGE_SESSION_NEXT,
+		    .u.session_next = {m.u.session_start.session, 4}};
+		assert_int_equal(fake_frame(&w.f, DELIVER, &m), 0);
+		assert_int_equal(leases_most(&w), 4);
+		expect_none(&w, DELIVER, MESSAGE_JOB);
+		world_fini(&w);
+	}
+}
+
 int
 main(void)
 {
@@ -394,6 +454,7 @@ main(void)
 	    cmocka_unit_test(test_session_lost),
 	    cmocka_unit_test(test_here),
 	    cmocka_unit_test(test_run),
+	    cmocka_unit_test(test_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,18 +19,29 @@
 #define ALARM_AGAIN_MS 60000 /* for what was leased, or after trouble */
 
 uint64_t
+queue_notice_time(
+    const struct route *route, const struct mail_envelope *envelope)
+{
+	if (envelope->notice_ms > 0 &&
+	    (route->notice_ms == 0 || envelope->notice_ms < route->notice_ms))
+		return envelope->notice_ms;
+	return route->notice_ms;
+}
+
+uint64_t
 queue_alarm_time(const struct route *route, uint64_t arrival_ms,
     const struct mail_envelope *envelope,
     const struct mail_recipient *recipient, bool is_told)
 {
+	uint64_t notice_ms = queue_notice_time(route, envelope);
 	/* RFC 3461 4.1: without NOTIFY it is ours to choose. */
 	bool wants = recipient->notify == 0 ||
 	             (recipient->notify & MAIL_NOTIFY_DELAY) != 0;
 
 	/* Nobody is told of a message from the null sender. */
-	if (wants && !is_told && envelope->sender.size > 0 &&
-	    route->notice_ms > 0 && route->notice_ms < route->expire_ms)
-		return arrival_ms + route->notice_ms;
+	if (wants && !is_told && envelope->sender.size > 0 && notice_ms > 0 &&
+	    notice_ms < route->expire_ms)
+		return arrival_ms + notice_ms;
 	return arrival_ms + route->expire_ms;
 }
 

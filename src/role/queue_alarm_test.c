@@ -160,6 +160,40 @@ expect_no_notice(struct world *w)
 		fail_msg("%s", text);
 }
 
+/* What a message asks for itself counts where it is earlier. */
+static void
+test_time_of_notice(void **state)
+{
+	static const struct {
+		uint64_t site_ms, message_ms;
+		uint8_t notify;
+		bool is_told;
+		uint64_t want_ms;
+	} cases[] = {
+	    {0, 0, 0, false, 1100},
+	    {50, 0, 0, false, 150},
+	    {0, 50, 0, false, 150},
+	    {50, 20, 0, false, 120},
+	    {50, 80, 0, false, 150},
+	    {0, 999, MAIL_NOTIFY_DELAY, false, 1099},
+	    {0, 1000, 0, false, 1100},
+	    {0, 50, MAIL_NOTIFY_FAILURE, false, 1100},
+	    {0, 50, 0, true, 1100},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct mail_envelope envelope = {
+		    .sender = STR(SENDER), .notice_ms = cases[i].message_ms};
+		const struct mail_recipient to = {.notify = cases[i].notify};
+		const struct route route = {
+		    .expire_ms = 1000, .notice_ms = cases[i].site_ms};
+
+		assert_int_equal(queue_alarm_time(&route, 100, &envelope, &to,
+				     cases[i].is_told),
+		    cases[i].want_ms);
+	}
+}
+
 /* Nobody asks for it: it is returned when the site's time is over, not before,
    and a clock that jumps does not count. */
 static void
@@ -580,6 +614,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_time_of_notice),
 	    cmocka_unit_test(test_held_mail_expires),
 	    cmocka_unit_test(test_each_site_has_its_time),
 	    cmocka_unit_test(test_late_mail_is_told_of_once),

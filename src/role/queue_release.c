@@ -145,7 +145,7 @@ release_domains(struct arena *a, const struct conf_site *site, uint32_t bits,
 	return domains;
 }
 
-bool
+void
 queue_release_resume(struct queue *q, const struct store_destination *d,
     const struct route *route)
 {
@@ -161,11 +161,11 @@ queue_release_resume(struct queue *q, const struct store_destination *d,
 
 	if (d->due_ms == 0 ||
 	    (!is_part && (!route->is_held || d->failures > 0)))
-		return false;
+		return;
 	if (!q->is_resuming || count == 0 || !route->is_held || site == NULL ||
 	    bits == 0 || (is_part && d->due_ms != release_print(site))) {
 		queue_release_over(q, route->name);
-		return true;
+		return;
 	}
 	arena_init(&arena, STORE_ARENA_MAX);
 	domains = release_domains(&arena, site, bits, &domain_count);
@@ -174,5 +174,4 @@ queue_release_resume(struct queue *q, const struct store_destination *d,
 	*release_of(q, site) = bits;
 	(void)sched_release(q->sched, &target, domains, domain_count, count);
 	arena_fini(&arena);
-	return true;
 }

@@ -175,6 +175,9 @@ run_over(struct queue *q, uint64_t now_ms)
 {
 	struct queue_run *run = q->run;
 
+	/* Who asked is not to believe that all was tried. */
+	if (run->error == 0 && run->is_left && !q->is_stopping)
+		run->error = -EAGAIN;
 	log_event(LOG_NOTE, "run-done", "", "messages=%llu status=%u error=%d",
 	    (unsigned long long)run->tried_count, run->status, -run->error);
 	run_done_send(q, run->peer, run->request, run->error, run->status,

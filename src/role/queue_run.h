@@ -147,6 +147,7 @@ struct queue_run {
 
 	uint64_t tried_count; /* messages */
 	uint32_t status;      /* of the last that failed for good */
+	bool is_left;         /* something was given up untried */
 	int error;
 };
 

@@ -304,14 +304,6 @@ go_leased_parallel(struct queue *q, uint64_t now_ms,
 		go_give(q, session, lease);
 }
 
-/* The lease is kept by whoever expands its aliases. */
-static void
-go_leased_again(struct queue *q, struct queue_session *session)
-{
-	if (session != NULL)
-		queue_run_feed(q, session);
-}
-
 static struct queue_lease *
 go_lease_new(
     struct queue *q, struct store_request *request, struct run_entry *entry)
@@ -363,8 +355,8 @@ run_leased(struct queue *q, uint64_t now_ms, struct store_request *request)
 		run_say_strays(q, entry->message->number);
 		run_say_message(q, entry->message);
 	}
-	if (lease != NULL && queue_again_begin(q, lease))
-		go_leased_again(q, session);
+	if (lease != NULL && queue_again_begin(q, session, lease))
+		run->ask_count += session == NULL;
 	else if (lease != NULL && run->is_verbose)
 		go_leased_serial(q, now_ms, lease);
 	else if (lease != NULL)
@@ -389,7 +381,7 @@ queue_run_feed(struct queue *q, struct queue_session *session)
 		go_give(q, session, lease);
 		return;
 	}
-	while (session->wanted > session->ask_count &&
+	while (queue_session_room(session) > session->ask_count &&
 	       session->run->waiting != NULL) {
 		session->ask_count++;
 		go_ask(q, go_pop(run, &session->run->waiting), session->number);
@@ -450,14 +442,18 @@ queue_run_settled(struct queue *q, const struct queue_lease *lease, int error)
 
 	CHECK(run != NULL && run->in_hand > 0);
 	run->in_hand--;
+	if (lease->is_expanding && lease->session == 0)
+		run->ask_count--;
 	for (size_t i = 0; i < lease->result_count; i++)
 		is_untried |= lease->results[i].outcome == STORE_UNTRIED;
 	if (error < 0 || q->is_stopping || run->phase == RUN_OVER)
 		return;
 	/* Where aliases were expanded some are done with: that has an end. */
 	if (is_untried && !lease->is_expanding &&
-	    ++entry->try_count >= RUN_TRIES_MAX)
+	    ++entry->try_count >= RUN_TRIES_MAX) {
+		run->is_left = true;
 		return;
+	}
 	/* Those behind it, for what is left of these was tried. */
 	if (is_full && !is_untried)
 		entry->from_index = lease->lease->rows[row_count - 1].index + 1;
@@ -491,7 +487,7 @@ go_target_idle(struct queue_run *run, struct run_target *target)
 	if (++target->idle_count < RUN_TRIES_MAX)
 		return;
 	while (go_pop(run, &target->waiting) != NULL)
-		continue;
+		run->is_left = true;
 }
 
 /* SESSION is gone from the run. */
@@ -551,7 +547,9 @@ queue_run_session_lost(
 {
 	struct run_target *target = session->run;
 
-	go_target_idle(q->run, target);
+	/* All of them end with one process: that is counted once. */
+	if (target->session_count == 1)
+		go_target_idle(q->run, target);
 	go_session_gone(q->run, session);
 	go_lease_back(q, now_ms, target);
 }

@@ -110,26 +110,33 @@ plan_keep(struct queue_run *run, struct run_message *message)
 	run->messages[run->message_count++] = message;
 }
 
-/* True if FOUND was tried less than the age of the run ago.  Its rows know
-   that where the store does not: they wait since then. */
+/* True if LAST_MS, by the same clock as NOW_MS, is less than the age of the run
+   ago.  Behind now there is nothing that is young. */
+static bool
+plan_is_since(const struct queue_run *run, uint64_t last_ms, uint64_t now_ms)
+{
+	return last_ms <= now_ms && now_ms - last_ms < run->age_ms;
+}
+
+/* True if ROW of FOUND was tried less than the age of the run ago.  A row that
+   waits knows that: it does since then.  Else all rows have one time, where the
+   store knows it, but those that nobody has tried. */
 static bool
 plan_is_young(struct queue *q, uint64_t now_ms, const struct store_found *found,
     const struct store_found_row *row)
 {
-	uint64_t time_ms = queue_time(q, now_ms), last_ms;
+	uint64_t attempts = row->attempts > 0 ? row->attempts : 1;
 
-	if (found->attempted_wall_ms > 0) {
-		time_ms = q->env->ops->wall_ms(q->env);
-		last_ms = found->attempted_wall_ms;
-	} else if (row->lane == STORE_WAITING) {
-		last_ms =
-		    row->due_ms - sched_row_delay(q->sched,
-				      row->attempts > 0 ? row->attempts : 1);
-	} else {
+	if (found->attempted_wall_ms > 0 &&
+	    (row->attempts == 0 ||
+		!plan_is_since(q->run, found->attempted_wall_ms,
+		    q->env->ops->wall_ms(q->env))))
 		return false;
-	}
-	/* Behind now there is nothing that is young. */
-	return last_ms <= time_ms && time_ms - last_ms < q->run->age_ms;
+	if (row->lane != STORE_WAITING)
+		return found->attempted_wall_ms > 0;
+	return plan_is_since(q->run,
+	    row->due_ms - sched_row_delay(q->sched, attempts),
+	    queue_time(q, now_ms));
 }
 
 /* True if the row is to be tried, at TARGET unless that is NULL. */
@@ -146,8 +153,7 @@ plan_wants_row(struct queue *q, uint64_t now_ms,
 	/* Beside what was planned before, only what nobody has tried. */
 	if (run->round_count > 0)
 		return row->attempts == 0;
-	return run->age_ms == 0 || run_is_meant(run) ||
-	       !plan_is_young(q, now_ms, found, row);
+	return run->age_ms == 0 || !plan_is_young(q, now_ms, found, row);
 }
 
 /* All rows of FOUND at TARGET make one lease: they are in the lane of the row

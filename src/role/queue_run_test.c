@@ -221,11 +221,12 @@ test_bounces_at_once(void **state)
 	world_fini(&w);
 }
 
-/* What a lost session leaves is tried again, but not for ever. */
+/* What a lost session leaves is tried again, but not for ever; who asked is
+   told that it is left. */
 static void
 test_gives_up_on_what_comes_back(void **state)
 {
-	struct message start, job;
+	struct message start, job, done;
 	struct world w;
 
 	world_open(&w, CONFIG);
@@ -239,7 +240,9 @@ test_gives_up_on_what_comes_back(void **state)
 		settle(&w, &job, 1, SMTP_UNTRIED, "");
 		end_session(&w, start.u.session_start.session, false, false);
 	}
-	expect_done(&w, 0, 1);
+	expect(&w, CONTROL, MESSAGE_RUN_DONE, &done);
+	assert_int_equal(done.u.run_done.error, -EAGAIN);
+	assert_int_equal(done.u.run_done.count, 1);
 	assert_int_equal(queued(&w), 1);
 	world_fini(&w);
 }

@@ -224,8 +224,10 @@ queue_run_late(
 		is_over |= lease->results[i].outcome == STORE_FAILED &&
 		           strcmp(lease->notes[i].status, "4.4.7") == 0;
 	}
-	text_duration(is_over ? route->expire_ms : route->notice_ms, duration,
-	    sizeof(duration));
+	text_duration(is_over
+			  ? route->expire_ms
+			  : queue_notice_time(route, &lease->lease->envelope),
+	    duration, sizeof(duration));
 	snprintf(line, sizeof(line),
 	    is_over ? "Cannot send message for %s\n"
 		    : "Warning: could not send message for past %s\n",

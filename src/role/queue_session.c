@@ -156,6 +156,15 @@ session_end(struct queue *q, struct queue_session *session, enum sched_end end,
 	free(session);
 }
 
+uint32_t
+queue_session_room(const struct queue_session *session)
+{
+	uint32_t kept =
+	    session->peer == 0 ? session->lease_count : session->again_count;
+
+	return session->wanted > kept ? session->wanted - kept : 0;
+}
+
 static void
 session_take(struct queue *q, struct queue_session *session, bool is_released,
     const struct str *domains, size_t domain_count)
@@ -175,7 +184,7 @@ session_take(struct queue *q, struct queue_session *session, bool is_released,
 	request->u.take.domains = copies;
 	request->u.take.domain_count = domain_count;
 	request->u.take.is_released = is_released;
-	request->u.take.count = session->wanted;
+	request->u.take.count = queue_session_room(session);
 	request->u.take.inline_max = STORE_BLOCK;
 	request->tag = session->number;
 	session->is_taking = true;
@@ -199,7 +208,8 @@ session_feed(struct queue *q, struct queue_session *session)
 		queue_run_feed(q, session);
 		return;
 	}
-	if (session->is_over || session->is_taking || session->wanted == 0)
+	if (session->is_over || session->is_taking ||
+	    queue_session_room(session) == 0)
 		return;
 	if (!q->is_stopping && sched_may_take(q->sched, session->number,
 				   &is_released, &domains, &domain_count)) {
@@ -269,16 +279,17 @@ session_got(struct queue *q, uint64_t now_ms, struct queue_session *session,
 		queue_settle_all(q, now_ms, lease, SMTP_UNTRIED, "4.0.0", "");
 		return;
 	}
-	session->lease_count++;
-	if (queue_again_begin(q, lease))
+	if (queue_again_begin(q, session, lease))
 		return;
-	if (session->wanted > 0)
-		session->wanted--;
-	if (session->peer != 0)
-		queue_session_send_job(q, session, lease);
-	else
+	session->lease_count++;
+	if (session->peer == 0) {
 		queue_settle_all(q, now_ms, lease, SMTP_PERMANENT,
 		    session->status, session->answer);
+		return;
+	}
+	CHECK(session->wanted > 0);
+	session->wanted--;
+	queue_session_send_job(q, session, lease);
 }
 
 void
@@ -320,11 +331,8 @@ queue_session_lease_gone(struct queue *q, uint32_t number)
 		return;
 	session_feed(q, session);
 	/* A session without a peer ends itself. */
-	if (session->peer == 0) {
-		session->wanted = QUEUE_LEASES_SESSION;
-		if (session->is_over && session->lease_count == 0)
-			session_end(q, session, SCHED_END_GOOD, 0);
-	}
+	if (session->peer == 0 && session->is_over && session->lease_count == 0)
+		session_end(q, session, SCHED_END_GOOD, 0);
 }
 
 /* What a session that broke leaves behind. */
@@ -461,10 +469,15 @@ queue_session_peer_down(struct queue *q, uint64_t now_ms, role_peer peer)
 		if (session->peer != peer)
 			continue;
 		/* Whether the far end took it is not known: it is tried again,
-		   but not at once. */
-		session_return_leases(q, now_ms, session->number,
-		    SMTP_TEMPORARY, "4.3.0",
-		    "451 4.3.0 delivery process ended");
+		   but not at once.  Of a process for one run all ends now, and
+		   what goes on with it is to try it. */
+		if (q->is_run_only)
+			session_return_leases(q, now_ms, session->number,
+			    SMTP_UNTRIED, "4.0.0", "");
+		else
+			session_return_leases(q, now_ms, session->number,
+			    SMTP_TEMPORARY, "4.3.0",
+			    "451 4.3.0 delivery process ended");
 		if (session->run != NULL)
 			queue_run_session_lost(q, now_ms, session);
 		session_end(q, session, SCHED_END_LOST, now_ms);

@@ -552,6 +552,7 @@ queue_settle_stored(
 	if (session != NULL) {
 		CHECK(session->lease_count > 0);
 		session->lease_count--;
+		session->again_count -= lease->is_expanding;
 	}
 	ask = lease->ask;
 	row_count = lease->result_count;

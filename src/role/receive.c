@@ -562,6 +562,7 @@ role_receive_new(struct role_env *env, const struct conf *conf)
 	r->network_connections_max =
 	    receive_share(conf, conf->connections_network_max);
 	r->triggers_max = receive_share(conf, conf->triggers_minute_max);
+	r->aliases = alias_memo_new(conf, STORE_RECIPIENTS_MAX);
 	receive_sites_init(r);
 	env->ops->random(env, random, sizeof(random));
 	newid_init(&r->newid, random);
@@ -581,6 +582,7 @@ role_receive_free(void *role)
 	HASH_ITER(hh, r->sessions, s, next) receive_session_free(r, s);
 	receive_networks_free(r);
 	receive_sites_fini(r);
+	alias_memo_free(r->aliases);
 	CHECK(r->by_transaction == NULL && r->by_request == NULL);
 	heap_fini(&r->deadlines);
 	buf_fini(&r->frame);

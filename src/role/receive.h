@@ -28,6 +28,7 @@
 #include "base/buf.h"
 #include "base/hash.h"
 #include "base/heap.h"
+#include "conf/alias_memo.h"
 #include "conf/conf.h"
 #include "mail/envelope.h"
 #include "role/env.h"
@@ -166,6 +167,7 @@ struct receive {
 	size_t connections_max;
 	uint64_t network_connections_max;
 	uint64_t triggers_max;
+	struct alias_memo *aliases;
 	struct receive_network *networks, *idle_networks;
 	size_t idle_network_count;
 	struct receive_site *sites; /* in the order of conf.sites */
@@ -220,9 +222,10 @@ struct smtp_reply receive_rcpt_decide(const struct conf *conf,
 
 /* What the aliases say of RECIPIENT, of which *COUNT_OUT recipients come: 250,
    4xx if it cannot be expanded as long as they are as they are, 550 if it would
-   have to be an alias and is none; code 0: nothing. */
+   have to be an alias and is none; code 0: nothing.  MEMO is of CONF. */
 struct smtp_reply receive_rcpt_alias(const struct conf *conf,
-    const struct mail_recipient *recipient, size_t *count_out);
+    struct alias_memo *memo, const struct mail_recipient *recipient,
+    size_t *count_out);
 
 /* The site that mail for ADDRESS is queued for, or NULL. */
 const struct conf_site *receive_rcpt_site(

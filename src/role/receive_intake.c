@@ -154,7 +154,7 @@ receive_intake_rcpt(struct receive *r, struct receive_session *s,
 	    &ask->address, &is_postmaster);
 	if (is_postmaster)
 		recipient.address = r->conf->postmaster;
-	alias = receive_rcpt_alias(r->conf, &recipient, &count);
+	alias = receive_rcpt_alias(r->conf, r->aliases, &recipient, &count);
 	if (alias.code != 0)
 		*reply_out = alias;
 	site = receive_rcpt_site(r->conf, recipient.address);

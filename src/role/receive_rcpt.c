@@ -39,20 +39,15 @@ receive_rcpt_is_ours(
     const struct conf *conf, const struct mail_address *address, struct str key)
 {
 	char own[MAIL_DOMAIN_MAX + 1];
-	size_t count;
-	int error, code;
+	int error;
 
 	if (conf->postmaster.size == 0 ||
 	    !str_case_equal(address->local, STR("postmaster")))
 		return false;
 	error = mail_domain_key(conf->hostname, own);
 	CHECK(error == 0);
-	if (!str_equal(key, str_from(own)))
-		return false;
-	code = receive_rcpt_alias(
-	    conf, &(struct mail_recipient){.address = address->whole}, &count)
-	           .code;
-	return code == 0 || code == 550;
+	return str_equal(key, str_from(own)) &&
+	       !conf_alias_has(conf, address->whole);
 }
 
 struct smtp_reply
@@ -99,17 +94,16 @@ receive_rcpt_is_nobody(const struct conf *conf, struct str address)
 }
 
 struct smtp_reply
-receive_rcpt_alias(const struct conf *conf,
+receive_rcpt_alias(const struct conf *conf, struct alias_memo *memo,
     const struct mail_recipient *recipient, size_t *count_out)
 {
-	struct alias_expansion e = {.leaf_count = 0};
 	enum alias_outcome outcome = ALIAS_NONE;
 	struct smtp_reply reply = {.code = 0};
 
 	if (!recipient->is_expanded)
-		outcome = conf_alias_expand(
-		    conf, recipient->address, STORE_RECIPIENTS_MAX, &e);
-	*count_out = outcome == ALIAS_DONE ? e.leaf_count : 1;
+		outcome = alias_memo_ask(memo, recipient->address, count_out);
+	if (outcome != ALIAS_DONE)
+		*count_out = 1;
 	if (outcome == ALIAS_DONE)
 		reply = smtp_reply_make(250, "2.1.5", "Recipient ok");
 	else if (outcome != ALIAS_NONE)
@@ -118,6 +112,5 @@ receive_rcpt_alias(const struct conf *conf,
 		    451, "4.2.4", "The alias %s", alias_outcome_text(outcome));
 	else if (receive_rcpt_is_nobody(conf, recipient->address))
 		reply = smtp_reply_make(550, "5.1.1", "User unknown");
-	alias_expansion_fini(&e);
 	return reply;
 }

@@ -115,6 +115,10 @@ def run_apart(item, nextitem):
         config=item.config, data=report) for report in data]
 
 
+def pytest_sessionstart(session):
+    harness.base = session.config._tmp_path_factory.getbasetemp()
+
+
 def pytest_runtest_protocol(item, nextitem):
     if not harness.IS_LIMITED:
         return None
@@ -129,10 +133,7 @@ def pytest_runtest_protocol(item, nextitem):
 @pytest.fixture
 def place(tmp_path):
     """A directory that the roles' users can reach."""
-    for directory in [tmp_path, *tmp_path.parents]:
-        if str(directory).startswith("/tmp/pytest"):
-            directory.chmod(0o755)
-    return tmp_path
+    return harness.open_path(tmp_path)
 
 
 @pytest.fixture

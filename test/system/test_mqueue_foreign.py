@@ -1,5 +1,6 @@
 """What sendmail means by lines of its control files, in a run of ours: the same
 recipient twice, quarantine, bad addresses, E of sendmail 5, DELIVERBY, age."""
+import re
 import time
 
 import pytest
@@ -111,6 +112,24 @@ def test_deliver_by(queue):
     assert sent(q) == ["a@x.test", "dave@y.test", "eve@y.test"]
     report = next(m[2] for m in q.sink.messages if m[1] == ["a@x.test"])
     assert b"\r\nAction: relayed\r\n" in report
+
+
+def test_deliver_by_and_told(queue):
+    """When its time is over the sender is told, once, and it is kept."""
+    q = queue()
+    q.up(refuse=lambda verb, argument: "451 4.2.0 later"
+         if verb == "RCPT" and "bob@" in argument else None)
+    mqueue = q.path / "mqueue"
+    put(mqueue, "qfX1", ["bob@y.test"], extra="!\x01 7200\n")
+    put(mqueue, "qfX2", ["bob@y.test"], extra="!\x01 30\n")
+    text = (mqueue / "qfX2").read_text()
+    (mqueue / "qfX2").write_text(
+        re.sub(r"\nT.*", f"\nT{int(time.time()) - 60}", text))
+    assert q.run("-q", f"-oQ{mqueue}").returncode == 0
+    assert q.run("-q", f"-oQ{mqueue}").returncode == 0
+    assert sent(q) == ["a@x.test"]
+    assert b"\r\nAction: delayed\r\n" in q.sink.messages[0][2]
+    assert names(mqueue) == ["dfX1", "dfX2", "qfX1", "qfX2"]
 
 
 def test_late_at_first_sight(queue):

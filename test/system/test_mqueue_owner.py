@@ -222,6 +222,9 @@ def test_client_queue(mqueue, name):
     os.chmod(q.path / "dfX2", 0o660)
     done = q.run()
     assert "u@y.test... Sent" in done.stdout, done.stdout + done.stderr
+    # Only the one of another group is damaged.
+    assert done.stdout.count("/mqueue/X1 ") == 1, done.stdout
+    assert done.stdout.count("Running ") == 3, done.stdout
     # Another group's cannot be read.
     assert q.got() == ["u@y.test"]
     assert q.names() == ["dfX2", "dfX3", "qfX2", "qfX3"]

@@ -246,6 +246,35 @@ def test_a_directory_of_others_is_no_spool(daemon, place):
     d.start()
 
 
+def test_var_is_no_spool(daemon, place):
+    """A directory with directories "log", "lock" and "tmp" is the system's: it
+    is not given away, neither as a spool nor for dropped mail."""
+    d = daemon("odd", HELD, start=False)
+    drop = place / "drop"
+    for path in d.spool, drop:
+        path.mkdir(mode=0o755)
+        for name in "lib", "log", "tmp":
+            (path / name).mkdir()
+        (path / "lock").symlink_to("log")
+    d.config.write_text(re.sub(
+        "drop-directory = .*", "", d.config.read_text())
+        + f'drop-directory = "{drop}"\n')
+    before = [(path.stat().st_mode, path.stat().st_uid)
+              for path in (d.spool, drop)]
+    result = subprocess.run([str(BIN / "sendqd"), "-c", str(d.config)],
+                            capture_output=True, text=True, timeout=30)
+    assert result.returncode == os.EX_CANTCREAT
+    assert re.search(r"spool-failed .*\"Directory not empty\"", result.stderr)
+    assert (d.spool.stat().st_mode, d.spool.stat().st_uid) == before[0]
+    for name in "lib", "log", "tmp":
+        (d.spool / name).rmdir()
+    (d.spool / "lock").unlink()
+    d.start()
+    wait_until("the reason in the log", lambda: re.search(
+        r"drop-failed .*\"Directory not empty\"", d.log()))
+    assert (drop.stat().st_mode, drop.stat().st_uid) == before[1]
+
+
 def test_a_second_daemon_on_one_spool_says_so(holder):
     other = subprocess.run([str(BIN / "sendqd"), "-c", str(holder.config)],
                            capture_output=True, text=True, timeout=30)

@@ -26,6 +26,7 @@ void contract_settle_last_row(void **state);
 void contract_settle_refuses(void **state);
 void contract_settle_nothing(void **state);
 void contract_settle_with_dsn(void **state);
+void contract_settle_with_staged(void **state);
 
 /* alarm.c */
 void contract_alarm_in_order(void **state);

@@ -110,6 +110,50 @@ contract_stage_pieces(void **state)
 	}
 }
 
+/* What a settle appends may be staged; refused, it stays so. */
+void
+contract_settle_with_staged(void **state)
+{
+	static const struct store_result done = {
+	    0, STORE_DELIVERED, 0, {"", 0}};
+	static const struct {
+		size_t size;
+		int error;
+	} cases[] = {{69999, -EINVAL}, {70000, 0}};
+	struct kit *kit = *state;
+	struct buf text;
+
+	assert_int_equal(
+	    kit_append(kit->store, kit_message("A", 1, 9, contract_row)), 0);
+	assert_int_equal(kit_stage(kit->store, "B", 0, 70000), 0);
+	kit_expect_take(kit->store, "x.org", true, 9, "A");
+	for (size_t i = 0; i < 2; i++) {
+		struct store_request *request =
+		    kit_settle_new("A", "x.org", &done, 1);
+		struct store_message *message =
+		    kit_message("B", 1, 0, contract_row);
+
+		message->is_staged = true;
+		message->content_size = cases[i].size;
+		request->u.settle.dsn = message;
+		assert_int_equal(
+		    kit_run(kit->store, request)->error, cases[i].error);
+		assert_int_equal(
+		    request->u.settle.is_message_done, cases[i].error == 0);
+		store_request_free(request);
+	}
+	/* It is no stage any more. */
+	assert_int_equal(kit_unstage(kit->store, "B"), 0);
+	for (int round = 0; round < 2; round++) {
+		contract_expect_content(kit->store, "B", 70000);
+		contract_expect_durable(kit);
+	}
+	buf_init(&text, KIT_STATE_MAX);
+	assert_int_equal(kit_put_find(kit->store, &text, "A", "", 9), 0);
+	assert_int_equal(kit_put_find(kit->store, &text, "B", "", 9), 1);
+	buf_fini(&text);
+}
+
 void
 contract_unstage(void **state)
 {

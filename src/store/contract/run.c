@@ -25,6 +25,7 @@ store_contract_run(
 	    CONTRACT_TEST(contract_settle_refuses),
 	    CONTRACT_TEST(contract_settle_nothing),
 	    CONTRACT_TEST(contract_settle_with_dsn),
+	    CONTRACT_TEST(contract_settle_with_staged),
 	    CONTRACT_TEST(contract_read_sizes),
 	    CONTRACT_TEST(contract_read_out_of_range),
 	    CONTRACT_TEST(contract_stage_pieces),

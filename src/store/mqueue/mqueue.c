@@ -61,7 +61,7 @@ mq_entry_free(struct mqueue *mq, struct mq_entry *entry)
 		mq_release(mq, entry);
 	mq_reader_free(mq, entry);
 	/* It may wait to be looked at again. */
-	for (size_t i = 0; i < mq->stale_count; i++)
+	for (size_t i = 0; entry->is_stale && i < mq->stale_count; i++)
 		if (mq->stale[i] == entry)
 			mq->stale[i] = NULL;
 	free(entry->data_path);
@@ -108,7 +108,7 @@ mq_has_lock_file(struct mqueue *mq, const struct mq_entry *entry)
 }
 
 /* Finds out how long the content of a foreign message is; of one of ours, that
-   it is there. */
+   it is there.  Either is still to be believed. */
 static int
 mq_hold_content(struct mqueue *mq, struct mq_entry *entry)
 {
@@ -124,7 +124,11 @@ mq_hold_content(struct mqueue *mq, struct mq_entry *entry)
 		return error;
 	}
 	mq_data_path(path, entry);
-	return os_status(mq->os, path, &status);
+	error = os_status(mq->os, path, &status);
+	if (error == 0 &&
+	    mq_distrust(entry->directory, &entry->seen, &status) != NULL)
+		error = -EBADMSG;
+	return error;
 }
 
 /* Locks the control file of an entry that nobody leased yet: 0 or -errno. */
@@ -141,10 +145,12 @@ mq_hold_file(struct mqueue *mq, struct mq_entry *entry)
 	error = mq_lock(mq, path, &entry->file, &status);
 	if (error < 0)
 		return error;
-	if (mq_is_same(&status, &entry->seen))
+	error = mq_is_same(&status, &entry->seen) ? 0 : -ESTALE;
+	if (error == 0) {
+		/* Whose it is, and its names, may have changed. */
+		entry->seen = status;
 		error = mq_hold_content(mq, entry);
-	else
-		error = -ESTALE;
+	}
 	if (error == 0) {
 		DL_APPEND(mq->held, entry);
 		return 0;
@@ -306,6 +312,7 @@ mq_look_at_stale(struct mqueue *mq)
 		if (entry == NULL)
 			continue;
 		mq->stale[i] = NULL;
+		entry->is_stale = false;
 		mq_look_again(mq, entry);
 	}
 	mq->stale_count = 0;

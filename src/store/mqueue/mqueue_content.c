@@ -109,6 +109,10 @@ mq_reader_new(struct mqueue *mq, struct mq_entry *entry)
 		    os_open(mq->os, path, OS_READ | OS_FOLLOW, &reader->data);
 	if (error == 0)
 		error = os_file_status(mq->os, reader->data, &status);
+	/* Others may have put another file in its place. */
+	if (error == 0 &&
+	    mq_distrust(entry->directory, &entry->seen, &status) != NULL)
+		error = -EBADMSG;
 	if (error == 0)
 		reader->data_size = status.size;
 	else

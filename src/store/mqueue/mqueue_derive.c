@@ -12,10 +12,6 @@
    others have it. */
 #define MQ_RANK_MS  UINT64_C(5400000)
 #define MQ_GRACE_MS UINT64_C(1800000) /* for one attempt at what is too old */
-/* Modes of a deliver-by line. */
-#define MQ_BY_MODE   0x0F
-#define MQ_BY_RETURN 2
-#define MQ_BY_TRACE  0x10
 
 void
 mq_facts_derive(struct mqueue *mq, const struct qf *q,
@@ -59,7 +55,7 @@ mq_is_over_time(struct mqueue *mq, const struct qf *q,
     const struct mq_facts *facts, const char *destination)
 {
 	if (!q->has_deliver_by ||
-	    (q->deliver_mode & MQ_BY_MODE) != MQ_BY_RETURN)
+	    (q->deliver_mode & QF_BY_MODE) != QF_BY_RETURN)
 		return false;
 	return (!str_starts(str_from(destination), STR("maildir:")) &&
 		   !str_starts(str_from(destination), STR("file:")) &&
@@ -75,7 +71,7 @@ mq_derive_row(struct mqueue *mq, const struct qf *q,
 {
 	uint8_t notify = row->recipient.notify;
 	struct mqueue_route route = {.destination = MQUEUE_BAD};
-	uint64_t now_ms = mq_now_ms(mq), end_ms;
+	uint64_t now_ms = mq_now_ms(mq), by_ms = qf_notice_ms(q), end_ms;
 	bool is_mail = address->kind == QF_ADDRESS_MAIL;
 	bool is_local = address->kind == QF_ADDRESS_PROGRAM ||
 	                address->kind == QF_ADDRESS_FILE ||
@@ -92,6 +88,8 @@ mq_derive_row(struct mqueue *mq, const struct qf *q,
 		memcpy(route.destination, MQUEUE_BY, sizeof(MQUEUE_BY));
 	if (route.expire_ms == 0)
 		route.expire_ms = MQ_EXPIRE_MS;
+	if (by_ms > 0 && (route.notice_ms == 0 || by_ms < route.notice_ms))
+		route.notice_ms = by_ms;
 	end_ms = facts->arrival_ms + route.expire_ms;
 	if (facts->expire_ms < end_ms)
 		facts->expire_ms = end_ms;
@@ -118,7 +116,7 @@ mq_derive_row(struct mqueue *mq, const struct qf *q,
 uint8_t
 mq_notify_of(const struct qf *q, uint8_t notify)
 {
-	if (!q->has_deliver_by || (q->deliver_mode & MQ_BY_TRACE) == 0 ||
+	if (!q->has_deliver_by || (q->deliver_mode & QF_BY_TRACE) == 0 ||
 	    (notify & MAIL_NOTIFY_NEVER) != 0)
 		return notify;
 	if (notify == 0)

@@ -139,7 +139,7 @@ test_staged(void **state)
 		assert_int_equal(kit_append(store, message), 0);
 	}
 	for (int i = 1; i <= 2; i++) {
-		char name[8];
+		char name[20];
 
 		snprintf(name, sizeof(name), "q%d", i);
 		assert_int_equal(count_files(place.os, name, "qfN"), 2);
@@ -195,6 +195,36 @@ test_base_alone(void **state)
 	place_close(&place, store);
 }
 
+/* Where others may write to the directory, what got another name after it was
+   read is not sent either. */
+static void
+test_linked_later(void **state)
+{
+	static const char *const linked[] = {"dfA", "qfA", "dfB", "qfB"};
+
+	for (size_t i = 0; i < sizeof(linked) / sizeof(linked[0]); i++) {
+		struct mqueue_place place = {.is_real = true};
+		char from[100], to[100];
+		struct store *store;
+
+		place_make(&place);
+		/* Root's own group is trusted. */
+		assert_int_equal(
+		    geteuid() == 0 ? chown(place.path, 0, 1) : 0, 0);
+		assert_int_equal(chmod(place.path, 0770), 0);
+		put_message(place.os, "", "A");
+		store = place_open_store(&place);
+		kit_append_one(store, "B", 1, "x.org", false);
+		snprintf(from, sizeof(from), "%s/%s", place.path, linked[i]);
+		snprintf(to, sizeof(to), "%s/other", place.path);
+		assert_int_equal(link(from, to), 0);
+		kit_expect_take(
+		    store, "x.org", false, 9, linked[i][2] == 'A' ? "B" : "A");
+		assert_int_equal(count_files(place.os, "", "Qf"), 1);
+		place_close(&place, store);
+	}
+}
+
 int
 main(void)
 {
@@ -202,6 +232,7 @@ main(void)
 	    cmocka_unit_test(test_new_messages),
 	    cmocka_unit_test(test_staged),
 	    cmocka_unit_test(test_base_alone),
+	    cmocka_unit_test(test_linked_later),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,6 +79,14 @@ struct qf_header {
 	struct str text; /* "Name: value", LF before continuation lines */
 };
 
+/* The mode of a deliver-by line. */
+enum {
+	QF_BY_NOTIFY = 1,
+	QF_BY_RETURN = 2,
+	QF_BY_MODE = 0x0F,  /* which of these */
+	QF_BY_TRACE = 0x10, /* beside it */
+};
+
 struct qf {
 	int version;        /* 0..8; qf_write() always writes 8 */
 	bool has_version;   /* there is a V line */
@@ -118,7 +126,7 @@ struct qf {
 	bool has_auth;
 	struct str auth; /* A, xtext or "<>" */
 	bool has_deliver_by;
-	uint8_t deliver_mode;            /* 1 notify, 2 return, + 0x10 trace */
+	uint8_t deliver_mode;            /* QF_BY_... */
 	int64_t deliver_by_s;            /* seconds after creation */
 	struct qf_recipient *recipients; /* in order of the file */
 	size_t recipient_count;
@@ -233,6 +241,10 @@ struct str qf_quote(struct str text, struct arena *arena)
    not given is PFD. */
 uint8_t qf_notify(uint8_t recipient_flags);
 uint8_t qf_flags_of_notify(uint8_t notify);
+
+/* How long after it arrived the sender is told that it is not there yet, in
+   milliseconds: by-mode N of a deliver-by line (RFC 2852); 0 = has none. */
+uint64_t qf_notice_ms(const struct qf *q);
 
 /* What of Q a struct mail_envelope holds; the strings are in ARENA or Q's.  The
    sender is the bare address of S, empty with <> or is_response.  ENVID, AUTH

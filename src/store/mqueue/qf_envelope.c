@@ -77,6 +77,16 @@ errors_to_of(const struct qf *q, struct arena *arena, struct str *out)
 	return error;
 }
 
+uint64_t
+qf_notice_ms(const struct qf *q)
+{
+	if (!q->has_deliver_by ||
+	    (q->deliver_mode & QF_BY_MODE) != QF_BY_NOTIFY)
+		return 0;
+	/* It may have been over when it came here. */
+	return q->deliver_by_s > 0 ? (uint64_t)q->deliver_by_s * 1000 : 1000;
+}
+
 int
 qf_get_envelope(const struct qf *q, struct arena *arena,
     struct mail_envelope *envelope_out, bool *is_whole_out)
@@ -95,6 +105,7 @@ qf_get_envelope(const struct qf *q, struct arena *arena,
 	    .auth = has_auth ? q->auth : STR(""),
 	    .body = q->body,
 	    .is_smtputf8 = q->is_smtputf8,
+	    .notice_ms = qf_notice_ms(q),
 	};
 	if (q->has_ret)
 		envelope_out->ret =

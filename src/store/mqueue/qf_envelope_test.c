@@ -111,6 +111,41 @@ test_oversize_sender(void **state)
 	assert_true(str_equal(e.sender, STR("postmaster")));
 }
 
+/* Of deliver-by only the mode that asks for it makes a notice. */
+static void
+test_notice(void **state)
+{
+	static const struct {
+		bool has_deliver_by;
+		uint8_t mode;
+		int64_t by_s;
+		uint64_t notice_ms;
+	} cases[] = {
+	    {false, QF_BY_NOTIFY, 60, 0},
+	    {true, QF_BY_NOTIFY, 60, 60000},
+	    {true, QF_BY_NOTIFY | QF_BY_TRACE, 60, 60000},
+	    {true, QF_BY_NOTIFY, 0, 1000},
+	    {true, QF_BY_NOTIFY, -60, 1000},
+	    {true, QF_BY_NOTIFY, 253402300799, 253402300799000},
+	    {true, QF_BY_RETURN, 60, 0},
+	    {true, QF_BY_NOTIFY | QF_BY_RETURN, 60, 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct mail_envelope e;
+		struct qf q;
+		bool is_whole;
+
+		qf_init(&q);
+		q.has_deliver_by = cases[i].has_deliver_by;
+		q.deliver_mode = cases[i].mode;
+		q.deliver_by_s = cases[i].by_s;
+		assert_int_equal(qf_get_envelope(&q, &arena, &e, &is_whole), 0);
+		assert_int_equal(e.notice_ms, cases[i].notice_ms);
+	}
+}
+
 /* What is over a limit or no xtext is left out, and said. */
 static void
 test_limits(void **state)
@@ -405,6 +440,7 @@ main(void)
 	    cmocka_unit_test(test_notify),
 	    cmocka_unit_test(test_sender),
 	    cmocka_unit_test(test_oversize_sender),
+	    cmocka_unit_test(test_notice),
 	    cmocka_unit_test(test_limits),
 	    cmocka_unit_test(test_envelope_round_trip),
 	    cmocka_unit_test(test_recipient),
