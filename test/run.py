@@ -114,6 +114,7 @@ def unit_tests(steps, mode):
 def system_tests(steps, path):
     """A file of them. What they leave behind is kept where one failed."""
     place = tempfile.mkdtemp(prefix="pytest-sendq-")
+    os.chmod(place, 0o755)  # the roles have users of their own
     if steps.step(f"system {path.stem}",
                   ["/usr/bin/python3", "-m", "pytest", "-q",
                    "-p", "no:cacheprovider", "--basetemp", f"{place}/t",
