@@ -392,6 +392,9 @@ struct queue_lease *queue_lease_find(const struct queue *q, uint64_t number);
 /* Lease FROM of the take, for SESSION. */
 struct queue_lease *queue_lease_new(struct queue *q, struct queue_take *take,
     uint32_t session, const struct store_lease *from);
+/* Forgets it: it was settled, or the role ends.  With the last one of its take
+   the take goes too. */
+void queue_lease_free(struct queue *q, struct queue_lease *lease);
 
 /* Results of the lease come from a deliver role, as the frame has them. */
 void queue_settle_results(struct queue *q, uint64_t now_ms,

@@ -343,6 +343,9 @@ queue_run_fini(struct queue *q)
 	while (q->run != NULL) {
 		struct queue_run *run = q->run;
 
+		/* What waits for a session is nobody else's. */
+		if (run->lease != NULL)
+			queue_lease_free(q, run->lease);
 		q->run = run->next;
 		run->in_hand = run->session_count = 0;
 		run_free(run);

@@ -465,8 +465,8 @@ queue_settle_read(
 		head.size == lease->lease->content_size));
 }
 
-static void
-lease_free(struct queue *q, struct queue_lease *lease)
+void
+queue_lease_free(struct queue *q, struct queue_lease *lease)
 {
 	struct queue_take *take = lease->take;
 
@@ -559,7 +559,7 @@ queue_settle_stored(
 	error = request->error;
 	if (lease->run != NULL)
 		queue_run_settled(q, lease, error);
-	lease_free(q, lease);
+	queue_lease_free(q, lease);
 	store_request_free(request);
 	if (ask != 0)
 		queue_steer_settled(q, ask, error, row_count);
