@@ -433,21 +433,10 @@ queue_look_again(
 	queue_alarm_at(q, queue_time(q, now_ms));
 }
 
+/* An answer of the store that is no run's and no alias's. */
 static void
-queue_stored(void *role, uint64_t now_ms, struct store_request *request)
+queue_answer(struct queue *q, uint64_t now_ms, struct store_request *request)
 {
-	struct queue *q = role;
-
-	queue_room_told(q, now_ms, request);
-	queue_look_again(q, now_ms, request);
-	if (queue_is_of_run(request) || queue_is_of_alias(request)) {
-		if (queue_is_of_run(request))
-			queue_run_stored(q, now_ms, request);
-		else
-			queue_again_stored(q, now_ms, request);
-		queue_step(q, now_ms);
-		return;
-	}
 	switch (request->verb) {
 	case STORE_APPEND:
 	case STORE_STAGE:
@@ -503,6 +492,21 @@ queue_stored(void *role, uint64_t now_ms, struct store_request *request)
 		CHECK(false);
 	}
 	store_request_free(request);
+}
+
+static void
+queue_stored(void *role, uint64_t now_ms, struct store_request *request)
+{
+	struct queue *q = role;
+
+	queue_room_told(q, now_ms, request);
+	queue_look_again(q, now_ms, request);
+	if (queue_is_of_run(request))
+		queue_run_stored(q, now_ms, request);
+	else if (queue_is_of_alias(request))
+		queue_again_stored(q, now_ms, request);
+	else
+		queue_answer(q, now_ms, request);
 	queue_step(q, now_ms);
 }
 

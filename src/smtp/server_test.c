@@ -190,7 +190,7 @@ static const struct dialogue dialogues[] = {
 	     "ETRN\r\n"
 	     "250 2.0.0 Done\r\n"),
 	"CLOSE|"},
-    {"known, not implemented", "",
+    {"of extensions not offered", "",
 	TEXT("TURN\r\nATRN a.b\r\nAUTH PLAIN\r\nSTARTTLS\r\n"),
 	TEXT("502 5.5.1 Not implemented\r\n502 5.5.1 Not implemented\r\n"
 	     "502 5.5.1 Not implemented\r\n502 5.5.1 Not implemented\r\n"),

@@ -49,7 +49,7 @@ static void smtp_verb_bdat(struct smtp_server *s, struct str arguments);
 static void smtp_verb_known(struct smtp_server *s, struct str arguments);
 
 /* RFC 5321 4.1.4 says what goes where.  ETRN and QSND need no greeting: their
-   clients of old send none.  The last six are known and not implemented. */
+   clients of old send none.  The last six are of extensions not offered. */
 static const struct smtp_verb smtp_verbs[] = {
     {STR("EHLO"), IN_ANY, SMTP_ARGUMENT_SOME, smtp_verb_ehlo, "EHLO name"},
     {STR("HELO"), IN_ANY, SMTP_ARGUMENT_SOME, smtp_verb_helo, "HELO name"},
